@@ -20,6 +20,7 @@ from kmipkit_server.objects import algorithms, attribute_rules, constraints, cre
 from kmipkit_server.objects.names import require_unique_name
 from kmipkit_server.store import index
 from kmipkit_server.store.base import Record
+from kmipkit_server.store.moulds import Mould
 
 MAX_PATTERNS = 256
 """Patterns in memory."""
@@ -28,6 +29,10 @@ _NAME, _DIGEST, _SHORT = Tag.NAME, Tag.DIGEST, Tag.SHORT_UNIQUE_IDENTIFIER
 _PRE_ACTIVE = State.PRE_ACTIVE
 _NEW = frozenset({_NAME, _DIGEST, _SHORT, *creation.DATES_IF_GENERATED})
 """The attributes of which each object has a value of its own."""
+
+
+_UNUSUAL = frozenset({Tag.KEY_FORMAT_TYPE, Tag.ROTATE_AUTOMATIC})
+"""Attributes of a request with which the key is converted, or rotated."""
 
 
 class Pattern(NamedTuple):
@@ -47,6 +52,10 @@ class Pattern(NamedTuple):
     """The attributes that the store keeps once for all of them."""
     own: tuple[Attribute, ...]
     """The others, without those of which each has a value of its own."""
+    digest: Digest
+    """The Digest of one of them."""
+    mould: Mould
+    """The stored form of the others."""
 
 
 class Requested(NamedTuple):
@@ -75,7 +84,8 @@ def requested(
             return None
     if name is None:
         return None
-    key = (call.identity.tenant, call.version, object_type, *map(id, others))
+    kind = name.value.name_type
+    key = (call.identity.tenant, call.version, object_type, kind, *map(id, others))
     return Requested(name, tuple(others), key)
 
 
@@ -96,16 +106,23 @@ def keep(call: Call, request: Requested, record: Record) -> None:
         return
     keys = frozenset({_NAME, *(each.key for each in request.others)})
     algorithm = record.attributes.get(Tag.CRYPTOGRAPHIC_ALGORITHM)
-    if Tag.KEY_FORMAT_TYPE in keys or not isinstance(algorithm, CryptographicAlgorithm):
-        return  # the key is converted, or has an algorithm that no version names
+    if not _UNUSUAL.isdisjoint(keys) or not isinstance(algorithm, CryptographicAlgorithm):
+        return
     patterns = call.batch.server.state.patterns
     if len(patterns) >= MAX_PATTERNS:
         patterns.clear()
-    bits = record.attributes.get(Tag.CRYPTOGRAPHIC_LENGTH)
-    shared = [each for each in record.attributes if each.key in index.SHARED]
-    own = [each for each in record.attributes if each.key not in index.SHARED | _NEW]
+    attributes = record.attributes
+    shared = tuple([each for each in attributes if each.key in index.SHARED])
+    own = tuple([each for each in attributes if each.key not in index.SHARED | _NEW])
+    dates = tuple([each.key for each in creation.dates(call.now, keys, generated=True)])
+    name, digest, short = (attributes.get(key) for key in (_NAME, _DIGEST, _SHORT))
+    try:
+        mould = Mould(shared, own, dates, name, digest, short)
+    except ValueError:
+        return
+    bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH)
     patterns[request.key] = Pattern(
-        algorithm, bits, request.others, rules, keys, tuple(shared), tuple(own)
+        algorithm, bits, request.others, rules, keys, shared, own, digest, mould
     )
 
 
@@ -115,22 +132,27 @@ def store(
     name: Attribute,
     pattern: Pattern,
     material: bytes,
-    digest: Digest,
+    key: bytes,
 ) -> str:
     """Store an object like those of a pattern; its Unique Identifier. See :func:`.creation.store`."""
     attribute_rules.check_new((name,), object_type, call.version)
     owner = call.identity.name
     require_unique_name(call, Attributes((name,)), owner=owner)
     identifier = creation.new_identifier(call)
-    own = (
-        Attribute(_NAME, name.value, 0),
-        *pattern.own,
-        Attribute(_DIGEST, digest, 0),
-        *creation.dates(call.now, pattern.keys, generated=True),
-        Attribute(_SHORT, sha256(identifier.encode()).digest(), 0),
-    )
-    attributes = Attributes(own + pattern.shared)
-    algorithms.require_new(call, object_type, attributes, material)
+    digest, short = sha256(key).digest(), sha256(identifier.encode()).digest()
+
+    def attributes() -> Attributes:
+        return Attributes(
+            (
+                Attribute(_NAME, name.value, 0),
+                *pattern.own,
+                Attribute(_DIGEST, pattern.digest.replace(digest_value=digest), 0),
+                *creation.dates(call.now, pattern.keys, generated=True),
+                Attribute(_SHORT, short, 0),
+                *pattern.shared,
+            )
+        )
+
     record = Record(
         identifier,
         owner,
@@ -138,8 +160,10 @@ def store(
         _PRE_ACTIVE,
         attributes,
         material,
-        divided=(pattern.shared, Attributes(own)),
+        written=pattern.mould.written(name, digest, short, call.now),
     )
+    if algorithms.rules_in_force(call):
+        algorithms.require_new(call, object_type, record.attributes, material)
     permission.require_creation(call, record)
     call.transaction.insert(record)
     return identifier

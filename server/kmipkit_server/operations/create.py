@@ -26,7 +26,6 @@ from kmipkit_server.engine.settings import Random
 from kmipkit_server.keys.conversion import as_requested
 from kmipkit_server.objects import creation, patterns
 from kmipkit_server.objects.blueprint import Blueprint
-from kmipkit_server.objects.creation import digest
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
 from kmipkit_server.objects.protection_storage import require_storage
@@ -159,5 +158,5 @@ def _create_again(call: Call, request: patterns.Requested) -> str | None:
         request.name,
         pattern,
         blueprint.material(key),
-        digest(key, KeyFormatType.RAW),
+        key,
     )

@@ -38,6 +38,19 @@ _DATES_OF_STATE: frozenset[AttributeKey] = frozenset({Tag.ACTIVATION_DATE, Tag.D
 _Result = TypeVar("_Result")
 
 
+class Written(NamedTuple):
+    """The stored form of attributes that have no date of the state, and no rotation."""
+
+    shared: tuple[Attribute, ...]
+    """Those that it shares with others (:data:`.index.SHARED`)."""
+    own: bytes
+    """The others, packed."""
+    places: tuple[tuple[str, int, int], ...]
+    """Attribute, field and instance of their rows in the index."""
+    values: list[bytes]
+    """The values of these rows."""
+
+
 class Record:
     """A stored object. It is immutable; attributes and material are read when they are first needed.
 
@@ -46,8 +59,8 @@ class Record:
     """
 
     __slots__ = (
-        "_attributes", "_material", "divided", "id", "object_type", "owner", "revision",
-        "stored_state", "version",
+        "_attributes", "_material", "id", "object_type", "owner", "revision", "stored_state",
+        "version", "written",
     )  # fmt: skip
 
     def __init__(
@@ -60,7 +73,7 @@ class Record:
         material: bytes | Callable[[], bytes] | None,
         version: object = None,
         revision: bytes | None = None,
-        divided: tuple[tuple[Attribute, ...], Attributes] | None = None,
+        written: Written | None = None,
     ) -> None:
         """Attributes and material may be functions that read them."""
         self.id = id
@@ -74,9 +87,8 @@ class Record:
         for any other record. It has nothing of the material."""
         self.revision = revision
         """The setting :data:`REVISION` when the object was read, not verified; None if there is none."""
-        self.divided = divided
-        """The attributes that the object shares with others (:data:`.index.SHARED`), and those that it
-        does not share, if that is known."""
+        self.written = written
+        """The stored form of a new object's attributes, if its maker knows it."""
 
     def __repr__(self) -> str:
         return f"Record({self.id!r}, {self.object_type.name}, {self.stored_state.name})"
@@ -141,7 +153,7 @@ class Record:
             self._material,
             self.version,
             self.revision,
-            self.divided,
+            self.written,
         )
 
     def replace(

@@ -117,6 +117,12 @@ def _pack_parts(
     return b"".join((head, *indexes, v2_part, size, v3_part, v1_part))
 
 
+def packed(encoded: bytes) -> bytes:
+    """The stored form of attributes with the index zero, from their encodings in 2.1."""
+    part = _as_list(encoded)
+    return _HEAD.pack(_FORMAT, 0, len(part)) + part
+
+
 def unpack_all(own: bytes, shared: bytes) -> Attributes:
     """All attributes of an object, from its own and its shared ones."""
     latest = _ENCODINGS.latest

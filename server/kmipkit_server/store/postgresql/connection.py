@@ -126,9 +126,11 @@ class PostgreSQLConnection:
             _columns(rows),
         )
 
-    def insert_index(self, owner: int, seq: int, rows: Sequence[index.Row]) -> None:
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
         """Insert the rows of an object into the index."""
-        self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, rows))
+        self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, places, values))
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""

@@ -4,7 +4,7 @@ The statements in this room are written in the SQL that SQLite and PostgreSQL ha
 placeholders of SQLite (``?`` and ``:name``).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,12 +19,12 @@ INDEX = ("owner", "attribute", "field", "value", "object", "instance")
 """The columns of the index, ``attribute_index``."""
 
 
-def index_rows(owner: int, seq: int, rows: Iterable[index.Row]) -> list[Row]:
+def index_rows(owner: int, seq: int, places: index.Places, values: Sequence[bytes]) -> list[Row]:
     """The rows of an object with all columns."""
     # As bytearrays, since sqlite3 looks for an adapter of bytes, which takes longer than to insert them.
     return [
         (owner, attribute, field, bytearray(value), seq, instance)
-        for attribute, field, value, instance in rows
+        for (attribute, field, instance), value in zip(places, values, strict=True)
     ]
 
 
@@ -46,7 +46,9 @@ class Connection(Protocol):
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows; those that are there already stay as they are."""
 
-    def insert_index(self, owner: int, seq: int, rows: Sequence[index.Row]) -> None:
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
         """Insert the rows of an object into the index; those that are there already stay."""
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -86,12 +86,13 @@ class SQLTransaction(View, InventoryTransaction):
         """Store a new object."""
         owner = self._owner(record.owner)
         sealed = self._sealed(record)
-        if record.divided is None:
+        written = record.written
+        if written is None:
             attribute_set, own = self._sets.split(record.attributes)
+            columns = columns_of(record, own)
         else:
-            shared, own = record.divided
-            attribute_set = self._sets.set_of(shared)
-        columns = columns_of(record, own)
+            attribute_set = self._sets.set_of(written.shared)
+            columns = int(record.stored_state), 0, None, None, written.own
         mac = self._mac(record, columns[-1], attribute_set.packed, sealed)
         seq = self.sql.insert(
             "INSERT INTO objects (id, owner, kind, type, state, archived, activation, deactivation,"
@@ -107,10 +108,13 @@ class SQLTransaction(View, InventoryTransaction):
         self.usages.change(
             owner, count_of(record), size_of(columns[-1], attribute_set.packed, sealed.material)
         )
+        if written is not None:
+            self.sql.insert_index(owner, seq, written.places, written.values)
+            return
         rows = index.listed(own)
         if not record.is_destroyed:
             rows += index.live_names_of(rows)
-        self.sql.insert_index(owner, seq, rows)
+        self.sql.insert_index(owner, seq, *index.divided(rows))
         if attribute_set.may_rotate:
             rotations.write(self.sql, seq, None, rotation_time(record))
 
@@ -323,8 +327,12 @@ class SQLTransaction(View, InventoryTransaction):
         )  # fmt: skip
 
     def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
-        self.sql.delete_rows("attribute_index", INDEX, index_rows(owner, seq, sorted(rows)))
+        self.sql.delete_rows("attribute_index", INDEX, index_rows(owner, seq, *_sorted(rows)))
 
     def _add_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
         # Rows that another program has left of an object that it removed stop no insert.
-        self.sql.insert_index(owner, seq, sorted(rows))
+        self.sql.insert_index(owner, seq, *_sorted(rows))
+
+
+def _sorted(rows: set[index.Row]) -> tuple[index.Places, list[bytes]]:
+    return index.divided(sorted(rows))

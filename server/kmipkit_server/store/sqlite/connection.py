@@ -72,19 +72,19 @@ def _insertion(table: str, columns: tuple[str, ...], count: int) -> str:
 
 
 @lru_cache(maxsize=32)
-def _index_insertion(columns: tuple[tuple[str, int, int], ...]) -> str | None:
+def _index_insertion(places: index.Places) -> str | None:
     """A statement for rows with these attributes, fields and instances; None if there is none.
 
     Most new objects have the same ones, so that only owner, object and values are handed over.
     """
-    if not 0 < len(columns) <= _ROWS_PER_INSERT:
+    if not 0 < len(places) <= _ROWS_PER_INSERT:
         return None
-    if not all(attribute in index.NAMES_OF_STANDARD for attribute, _, _ in columns):
+    if not all(attribute in index.NAMES_OF_STANDARD for attribute, _, _ in places):
         return None  # a client has chosen it
     rows = ", ".join(
         [
             f"(?1, '{attribute}', {field:d}, ?{number}, ?2, {instance:d})"
-            for number, (attribute, field, instance) in enumerate(columns, start=3)
+            for number, (attribute, field, instance) in enumerate(places, start=3)
         ]
     )
     return f"INSERT OR IGNORE INTO attribute_index ({', '.join(INDEX)}) VALUES {rows}"  # noqa: S608 - see above
@@ -140,16 +140,15 @@ class SQLiteConnection:
             part = rows[start : start + _ROWS_PER_INSERT]
             self.run(_insertion(table, tuple(columns), len(part)), list(chain.from_iterable(part)))
 
-    def insert_index(self, owner: int, seq: int, rows: Sequence[index.Row]) -> None:
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
         """Insert the rows of an object into the index."""
-        statement = _index_insertion(
-            tuple([(attribute, field, instance) for attribute, field, _, instance in rows])
-        )
+        statement = _index_insertion(places)
         if statement is None:
-            self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, rows))
+            self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, places, values))
         else:
-            values = [bytearray(value) for _, _, value, _ in rows]
-            self.run(statement, (owner, seq, *values))
+            self.run(statement, (owner, seq, *map(bytearray, values)))
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""
