@@ -29,7 +29,12 @@ _SELECT = f"""
     FROM objects o WHERE o.id """  # noqa: S608 - a constant
 _WHOLE = _SELECT.format("o.material")
 _WITHOUT_MATERIAL = _SELECT.format("NULL")
-_ONE = _WHOLE + "= ?"
+# For one object, joins are faster. They are outer ones for the same reason.
+ONE = f"""
+    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.data_key, o.nonce, o.mac,
+        o.material, (SELECT value FROM settings WHERE name = '{REVISION}')
+    FROM objects o LEFT JOIN owners w ON w.number = o.owner LEFT JOIN kinds k ON k.number = o.kind
+    WHERE o.id = ?"""  # noqa: S608 - a constant
 
 _TYPES = {int(member): member for member in ObjectType}
 _STATES = {int(member): member for member in State}
@@ -54,12 +59,6 @@ def damaged_object(identifier: str) -> Damaged:
         f"the object {identifier} was changed in the database by another program;"
         " restore it from a backup"
     )
-
-
-def read(view: View, identifier: str) -> Record | None:
-    """The object with a Unique Identifier. Damaged if it was changed in the database."""
-    row = view.sql.one(_ONE, (identifier,))
-    return None if row is None else _record(view, row)
 
 
 def look_up(
@@ -97,12 +96,13 @@ def _parts(identifiers: Iterable[str], first: int) -> Iterator[list[str]]:
 def _found(view: View, row: Row, with_material: bool) -> Found:
     identifier = row[0]
     try:
-        return Found(identifier, _record(view, row, with_material))
+        return Found(identifier, record_of(view, row, with_material))
     except Damaged:
         return Found(identifier, None, is_damaged=True)
 
 
-def _record(view: View, row: Row, with_material: bool = True) -> Record:
+def record_of(view: View, row: Row, with_material: bool = True) -> Record:
+    """The object of a row. Damaged if it was changed in the database."""
     # The nonce identifies the material, so that all of the object is in the other columns.
     version = row[:-2]
     id_, owner, object_type, state, _, shared, key, nonce, _ = version
@@ -130,7 +130,8 @@ def _record(view: View, row: Row, with_material: bool = True) -> Record:
 
 
 def _material(view: View, identifier: str) -> bytes:
-    record = read(view, identifier)
-    if record is None or record.material is None:
+    row = view.sql.one(ONE, (identifier,))
+    material = None if row is None else record_of(view, row).material
+    if material is None:
         raise damaged_object(identifier)  # it was there in the same work
-    return record.material
+    return material

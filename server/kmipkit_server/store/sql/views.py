@@ -32,7 +32,7 @@ from kmipkit_server.store.slices import Steps
 from kmipkit_server.store.sql import entries, inventory, locate, object_rows, permitted, rotations
 from kmipkit_server.store.sql.connection import Connection, Dialect
 from kmipkit_server.store.sql.key_figures import key_figures
-from kmipkit_server.store.sql.object_rows import PART
+from kmipkit_server.store.sql.object_rows import ONE, PART, record_of
 from kmipkit_server.store.sql.positions import Positions
 from kmipkit_server.store.sql.search import Search, each_row
 from kmipkit_server.store.sql.selects import conjunction
@@ -72,7 +72,8 @@ class View(Inventory):
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        return object_rows.read(self, identifier)
+        row = self.sql.one(ONE, (identifier,))
+        return None if row is None else record_of(self, row)
 
     def look_up(
         self, identifiers: Iterable[str], *, first: int = PART, with_material: bool = False
