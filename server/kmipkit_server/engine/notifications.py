@@ -24,7 +24,7 @@ NOTICE = "notice"
 
 MAX_QUEUE_LENGTH = 1000
 """Notifications in the queue of one account; the oldest ones are dropped."""
-PUT_AT_ONCE = 64
+PUT_AT_ONCE = 256
 """After how many for an account a process looks whether it has too many: to count them takes time."""
 
 

@@ -16,6 +16,8 @@ from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.managed import Managed
 
+_NAME = Tag.NAME
+
 
 def require_unique_name(
     call: Call,
@@ -32,10 +34,11 @@ def require_unique_name(
     owner = call.identity.name if owner is None else owner
     if not call.settings.unique_names:
         return
-    for name in attributes.all(Tag.NAME):
+    for name in attributes.all(_NAME):
         if name.name_value in shared:
             continue
-        if any(identifier != own for identifier in call.store.find_by_name(owner, name.name_value)):
+        found = call.store.find_by_name(owner, name.name_value)
+        if found and any(identifier != own for identifier in found):
             raise OperationError(
                 ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
                 f"another object already has the Name {name.name_value!r}",
