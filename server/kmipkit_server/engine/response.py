@@ -121,9 +121,7 @@ def message(
 ) -> bytes:
     """The encoded response; ``encoded`` has the items that are encoded already, in their places."""
     header = response_header(version, exchange, len(items))
-    if log.isEnabledFor(logging.DEBUG) and exchange.correlation_value(version) is not None:
-        operations = ", ".join(operation_title(item.operation) for item in items)
-        log.debug("response %s to %s", exchange.correlation_value(version), operations)
+    _log(version, items, exchange)
     if not encoded:
         return framed(header, *[encoded_item(version, item) for item in items])
     parts = [
@@ -133,6 +131,20 @@ def message(
     size = len(header) + sum(map(len, parts))
     # A response may be large, and is copied once.
     return b"".join((_STRUCTURE.pack(_RESPONSE_MESSAGE, size), header, *parts))
+
+
+def message_of(
+    version: Version, item: ResponseBatchItem, exchange: Exchange, encoded: bytes
+) -> bytes:
+    """The same for a single item that is encoded already."""
+    _log(version, (item,), exchange)
+    return framed(response_header(version, exchange, 1), encoded)
+
+
+def _log(version: Version, items: Sequence[ResponseBatchItem], exchange: Exchange) -> None:
+    if log.isEnabledFor(logging.DEBUG) and exchange.correlation_value(version) is not None:
+        operations = ", ".join(operation_title(item.operation) for item in items)
+        log.debug("response %s to %s", exchange.correlation_value(version), operations)
 
 
 def framed(*parts: bytes) -> bytes:
