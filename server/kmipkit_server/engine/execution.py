@@ -164,11 +164,16 @@ class Execution:
         outcome = self._run(transaction)
         if self._complete is None and not self._seam.written:
             return outcome
-        return self._completed(outcome, transaction)
+        if isinstance(outcome, Batch):
+            return self._completed(outcome, transaction)
+        return self._completed_later(outcome, transaction)
 
-    def _completed(self, outcome: Batch | Steps[Batch], transaction: Transaction) -> Steps[Batch]:
-        """Finish a run, and do what belongs to its end in the same transaction."""
-        batch = outcome if isinstance(outcome, Batch) else (yield from outcome)
+    def _completed_later(self, outcome: Steps[Batch], transaction: Transaction) -> Steps[Batch]:
+        """Finish a run of several items."""
+        return self._completed((yield from outcome), transaction)
+
+    def _completed(self, batch: Batch, transaction: Transaction) -> Batch:
+        """Do what belongs to the end of a run in the same transaction."""
         for written in self._seam.written:
             for item, result in zip(self._request.items, batch.results, strict=False):
                 written(batch, transaction, item, result)

@@ -17,7 +17,7 @@ from kmipkit.spec.tags import Tag
 from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects import algorithms, attribute_rules, constraints, creation
-from kmipkit_server.objects.names import require_unique_name
+from kmipkit_server.objects.names import require_free_name
 from kmipkit_server.store import index
 from kmipkit_server.store.base import Record
 from kmipkit_server.store.moulds import Mould
@@ -137,7 +137,7 @@ def store(
     """Store an object like those of a pattern; its Unique Identifier. See :func:`.creation.store`."""
     attribute_rules.check_new((name,), object_type, call.version)
     owner = call.identity.name
-    require_unique_name(call, Attributes((name,)), owner=owner)
+    require_free_name(call, name.value.name_value, owner)
     identifier = creation.new_identifier(call)
     digest, short = sha256(key).digest(), sha256(identifier.encode()).digest()
 

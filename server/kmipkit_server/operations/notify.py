@@ -17,6 +17,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
+from kmipkit.model.memo import memoized
 from kmipkit.model.messages import RequestBatchItem, RequestMessage, ResponseBatchItem
 from kmipkit.model.payloads.notify import NotifyRequest, PutRequest
 from kmipkit.model.payloads.query import DiscoverVersionsRequest
@@ -120,13 +121,19 @@ def _notifications(
     if operation not in batch.server.sent:
         return []
     payload = result.response_payload
-    identifiers = [getattr(payload, name, None) for name in _IDENTIFIERS]
+    identifiers = [getattr(payload, name) for name in _fields(type(payload))]
     identifiers += getattr(payload, "unique_identifiers", ())  # of the parts of a split key
     return [
         Notification(operation, identifier, batch.version, changes)
         for identifier in identifiers
         if isinstance(identifier, str)
     ]
+
+
+@memoized
+def _fields(cls: type) -> tuple[str, ...]:
+    """The fields of a payload that have an identifier."""
+    return tuple([name for name in _IDENTIFIERS if hasattr(cls, name)])
 
 
 def _attributes_named_in(request: object) -> Iterator[AttributeKey]:
