@@ -89,11 +89,15 @@ def requested(
     return Requested(name, tuple(others), key)
 
 
-def find(call: Call, request: Requested) -> Pattern | None:
-    """The pattern of a request, if there is one for the constraints and defaults in force."""
+def find(call: Call, request: Requested, object_type: ObjectType) -> Pattern | None:
+    """The pattern of a request, if there is one for the constraints and defaults in force.
+
+    OperationError if the request has a Name that a new object cannot have.
+    """
     pattern: Pattern | None = call.batch.server.state.patterns.get(request.key)
     if pattern is None or pattern.rules is not constraints.rules_in_force(call):
         return None
+    attribute_rules.check_new((request.name,), object_type, call.version)
     return pattern
 
 
@@ -135,7 +139,6 @@ def store(
     key: bytes,
 ) -> str:
     """Store an object like those of a pattern; its Unique Identifier. See :func:`.creation.store`."""
-    attribute_rules.check_new((name,), object_type, call.version)
     owner = call.identity.name
     require_free_name(call, name.value.name_value, owner)
     identifier = creation.new_identifier(call)
