@@ -9,7 +9,7 @@ from kmipkit_server.store.base import LocateQuery
 from kmipkit_server.store.postgresql.connection import translated
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
-_TYPES = {int: "bigint", str: "text", bytes: "bytea"}
+_TYPES = {int: "bigint", str: "text", bytes: "bytea", list: "text[]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,18 @@ def searched(reader: Any, query: LocateQuery) -> tuple[int, list[Carried]]:
     return found, [_carried(reader.sql.raw, *each) for each in statements.seen]
 
 
+def looked_up(reader: Any, identifiers: list[str]) -> list[Carried]:
+    """The statements that read objects together."""
+    statements = _Statements(reader.sql)
+    reader.sql = statements
+    try:
+        found = list(reader.look_up(identifiers))
+    finally:
+        reader.sql = statements.connection
+    assert all(each.record is not None for each in found)
+    return [_carried(reader.sql.raw, *each) for each in statements.seen]
+
+
 class _Statements:
     """A connection that notes what is asked."""
 
@@ -91,6 +103,8 @@ class _Statements:
     def _note(self, sql: str, values: Any) -> None:
         if isinstance(values, dict):
             self.seen.append((sql, dict(values)))
+        elif values and isinstance(values[0], list):
+            self.seen.append((sql.replace("?", ":listed"), {"listed": values[0]}))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)

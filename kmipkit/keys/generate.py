@@ -52,6 +52,7 @@ LENGTHS: Mapping[CryptographicAlgorithm, range | tuple[int, ...]] = MappingProxy
 )
 """Cryptographic Algorithm -> permitted Cryptographic Lengths, in bits."""
 
+_WITH_PARITY = frozenset({_ALGORITHM.DES, _ALGORITHM.DES3})
 _DES_SIZES: Mapping[int, int] = {56: 8, 64: 8, 112: 16, 128: 16, 168: 24, 192: 24}
 
 
@@ -76,7 +77,7 @@ def generate_key(algorithm: CryptographicAlgorithm, length: int, random: Random)
             f"Cryptographic Length {length} is not valid for {algorithm.name}; "
             f"valid are {_describe_lengths(lengths)} bits",
         )
-    if algorithm in {_ALGORITHM.DES, _ALGORITHM.DES3}:
+    if algorithm in _WITH_PARITY:
         return _des_key(_DES_SIZES[length], random)
     return random(length // 8)
 

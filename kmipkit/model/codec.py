@@ -9,16 +9,18 @@ import struct
 from typing import Any, TypeVar
 
 from kmipkit.errors import Cause, LocalProtocolError, RemoteProtocolError
+from kmipkit.model.attribute import Attribute
 from kmipkit.model.code_generation import UNREADABLE, UNWRITABLE, WRONG_CLASS, head
-from kmipkit.model.compiled import structure_reader, structure_writer
+from kmipkit.model.compiled import structure_reader, structure_writer, value_writer
+from kmipkit.model.compiled_attributes import tagged_item_writer
 from kmipkit.model.field_types import Place, VersionJudge
 from kmipkit.model.memo import memoized
-from kmipkit.model.plan import field_type_of
+from kmipkit.model.plan import attribute_type, field_type_of
 from kmipkit.model.structure import Structure
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.names import tag_name
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import Version
+from kmipkit.spec.versions import V2_1, Version
 from kmipkit.ttlv import binary
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit.ttlv.paths import type_phrase
@@ -128,6 +130,23 @@ def encode(
         raise
     message: bytes = _put_head(number, len(content)) + content
     return message
+
+
+def encode_attribute(attribute: Attribute) -> bytes | None:
+    """The bytes of an attribute in a list of 2.1; None if only :func:`encode` can say what is wrong.
+
+    A server stores lists of attributes, of which it knows some in their encoding.
+    """
+    try:
+        content: bytes = _attribute_writer()(attribute)
+    except (*UNWRITABLE, *WRONG_CLASS):
+        return None
+    return content
+
+
+@memoized
+def _attribute_writer() -> Any:
+    return tagged_item_writer(attribute_type(V2_1), strict=True, make=value_writer)
 
 
 def to_tree(

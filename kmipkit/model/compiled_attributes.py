@@ -275,7 +275,7 @@ def attribute_writer(field_type: AttributeType, tag: int, strict: bool, make: Ma
     """The function that encodes an attribute; no bytes if it is left out."""
     if field_type.by_name:
         return _name_writer(field_type, tag, strict, make)
-    inner = _tagged_item_writer(field_type, strict, make)
+    inner = tagged_item_writer(field_type, strict, make)
     number = head(tag, ItemType.STRUCTURE)
 
     def write(attribute: Any) -> bytes:
@@ -349,7 +349,8 @@ def _by_reference(field_type: AttributeType, tag: int, attribute: Any, place: Pl
     return b"" if item is None else binary.encode(item)
 
 
-def _tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWriter) -> Writer:
+def tagged_item_writer(field_type: AttributeType, strict: bool, make: MakeWriter) -> Writer:
+    """The function that encodes an attribute of 2.x as an item of a list."""
     place = Place(strict=strict)
     writers: dict[Tag, Writer] = {}
 
@@ -395,7 +396,7 @@ def attribute_list_writer(
     if field_type.attribute_type.by_name:
         write_attribute = _name_writer(field_type.attribute_type, Tag.ATTRIBUTE, strict, make)
     else:
-        write_attribute = _tagged_item_writer(field_type.attribute_type, strict, make)
+        write_attribute = tagged_item_writer(field_type.attribute_type, strict, make)
 
     def write(attributes: Any) -> bytes:
         if attributes.__class__ is not Attributes or attributes.templates:

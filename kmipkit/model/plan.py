@@ -155,15 +155,12 @@ def _item_type(metadata: list[Any]) -> ItemType | None:
 
 
 def _attributes_type(wire: Wire, version: Version) -> FieldType:
-    attribute_type = _attribute_type(version, wire.generic)
-    return (
-        attribute_type
-        if wire.spread
-        else AttributeListType(attribute_type, field_type_of(Name, version))
-    )
+    each = attribute_type(version, wire.generic)
+    return each if wire.spread else AttributeListType(each, field_type_of(Name, version))
 
 
-def _attribute_type(version: Version, generic: bool = False) -> AttributeType:
+def attribute_type(version: Version, generic: bool = False) -> AttributeType:
+    """The field type of an attribute."""
     values, later = (partial(f, version=version) for f in (value_type, later_value_type))
     return AttributeType(version, values, later, generic)
 
@@ -255,7 +252,7 @@ def field_type_of(python: Any, version: Version) -> FieldType:
     if get_origin(python) in (Union, types.UnionType):
         return ChoiceType(tuple(field_type_of(option, version) for option in get_args(python)))
     if python is Attribute:
-        return _attribute_type(version)
+        return attribute_type(version)
     if issubclass(python, OpenEnum):
         return EnumerationType(python, version)
     if issubclass(python, OpenMask):

@@ -1,6 +1,6 @@
 """Routes for users: accounts with credentials of their own, beside those of certificates (KMIP 3.0)."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -35,7 +35,7 @@ from kmipkit_server.identity.blocks import Block, Blocks
 from kmipkit_server.identity.directory import account_name, is_usable
 from kmipkit_server.objects.links import EarlierIdentifier
 from kmipkit_server.store.base import Criterion, Reader, Record
-from kmipkit_server.store.errors import Damaged, StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.inventory import Inventory, InventoryQuery
 from kmipkit_server.store.slices import Steps
 
@@ -163,22 +163,52 @@ def find(context: Context, reader: Reader, object_type: ObjectType, name: str) -
     raise not_found(f"there is no {title(object_type).lower()} {name!r}")
 
 
-def linked(context: Context, reader: Reader, links: Iterable[str]) -> list[Record]:
-    """The objects of the server to which links lead, by identifier or Name."""
+def linked(
+    context: Context, reader: Inventory, tag: Tag, record: Record, known: Mapping[str, Record]
+) -> list[Record]:
+    """The objects of the server to which links lead, by identifier or Name.
+
+    Args:
+        known: Those to which they lead by identifier; see :func:`targets`.
+    """
     system, found = context.scope.system, []
-    for link in links:
-        for identifier in (context.scope.stored(link), *reader.find_by_name(system, link)):
-            try:
-                record = reader.get(identifier)
-            except Damaged:
-                continue
-            if record is not None and record.owner == system:
-                found.append(in_scope(context, record))
-                break
+    for link in map(str, record.attributes.all(tag)):
+        target = known.get(context.scope.stored(link))
+        if target is None:
+            named = reader.look_up(reader.find_by_name(system, link))
+            target = next((each.record for each in named if _is_of(each.record, system)), None)
+        if target is not None:
+            found.append(in_scope(context, target))
     return found
 
 
-def _user(context: Context, reader: Reader, record: Record, blocked: Blocks) -> User:
+def targets(context: Context, reader: Inventory, *records: Record) -> dict[str, Record]:
+    """The objects of the server to which links of others lead by identifier, read together."""
+    scope = context.scope
+    identifiers = {
+        scope.stored(str(link)): None
+        for record in records
+        for tag in (Tag.CREDENTIAL_LINK, Tag.GROUP_LINK)
+        for link in record.attributes.all(tag)
+    }
+    return {
+        each.id: each.record
+        for each in reader.look_up(identifiers)
+        if each.record is not None and each.record.owner == scope.system
+    }
+
+
+def _is_of(record: Record | None, owner: str) -> bool:
+    return record is not None and record.owner == owner
+
+
+def _user(
+    context: Context,
+    reader: Inventory,
+    record: Record,
+    blocked: Blocks,
+    known: Mapping[str, Record],
+) -> User:
     scope, now = context.scope, context.now
     try:
         account = account_name(record)
@@ -186,8 +216,8 @@ def _user(context: Context, reader: Reader, record: Record, blocked: Blocks) -> 
         account = ""
     # The account has the name that the user had at first, which hardly ever changes.
     owner = scope.owner(account or f"{USER_PREFIX}{name_of(record)}")
-    credentials = linked(context, reader, map(str, record.attributes.all(Tag.CREDENTIAL_LINK)))
-    groups = linked(context, reader, map(str, record.attributes.all(Tag.GROUP_LINK)))
+    credentials = linked(context, reader, Tag.CREDENTIAL_LINK, record, known)
+    groups = linked(context, reader, Tag.GROUP_LINK, record, known)
     return User(
         id=record.id,
         name=name_of(record),
@@ -223,8 +253,11 @@ async def list_users(context: Context, request: ListUsers) -> UserPage:
         page = yield from reader.inventory(query)
         blocked = blocks.unpack(reader.setting(blocks.SETTING))
         records = [in_scope(context, each.record) for each in page.objects if each.record]
+        known = targets(context, reader, *records)
         users = [
-            _user(context, reader, record, blocked) for record in records if not record.is_destroyed
+            _user(context, reader, record, blocked, known)
+            for record in records
+            if not record.is_destroyed
         ]
         return UserPage(tuple(users), context.shown(page.next, POSITION))
 
@@ -238,7 +271,7 @@ async def show_user(context: Context, request: ShowUser) -> User:
     def work(reader: Inventory) -> User:
         record = find(context, reader, ObjectType.USER, request.name)
         blocked = blocks.unpack(reader.setting(blocks.SETTING))
-        return _user(context, reader, record, blocked)
+        return _user(context, reader, record, blocked, targets(context, reader, record))
 
     user: User = await context.parts.store.run(work)
     context.request.objects.append(user.id)
@@ -312,9 +345,10 @@ async def set_password(context: Context, request: SetPassword) -> User:
     """Give a user a new password; those that the user had are destroyed."""
     context.request.subject = request.name
 
-    def work(reader: Reader) -> tuple[Record, list[Record]]:
+    def work(reader: Inventory) -> tuple[Record, list[Record]]:
         user = find(context, reader, ObjectType.USER, request.name)
-        records = linked(context, reader, map(str, user.attributes.all(Tag.CREDENTIAL_LINK)))
+        known = targets(context, reader, user)
+        records = linked(context, reader, Tag.CREDENTIAL_LINK, user, known)
         return user, [
             each for each in records if each.object_type is ObjectType.PASSWORD_CREDENTIAL
         ]
@@ -373,9 +407,8 @@ async def remove_user(context: Context, request: RemoveUser) -> User:
     def work(reader: Inventory) -> Steps[list[Record]]:
         record = find(context, reader, ObjectType.USER, request.name)
         own = [record]
-        for credential in linked(
-            context, reader, map(str, record.attributes.all(Tag.CREDENTIAL_LINK))
-        ):
+        known = targets(context, reader, record)
+        for credential in linked(context, reader, Tag.CREDENTIAL_LINK, record, known):
             item = Item(Tag.CREDENTIAL_LINK, ItemType.REFERENCE, credential.id)
             query = of_system(context, ObjectType.USER, Criterion(Tag.CREDENTIAL_LINK, item))
             users = yield from every(reader, query)

@@ -17,6 +17,7 @@ from kmipkit.spec.enums import ResultReason
 from kmipkit.ttlv.limits import DEFAULT_LIMITS, Limits
 from kmipkit_server.engine import handing_over, part_places, response
 from kmipkit_server.engine.admission import Admission
+from kmipkit_server.engine.alike import AlikeRequests
 from kmipkit_server.engine.asynchronous import (
     AsynchronousRequests,
     DeferredRequest,
@@ -99,6 +100,7 @@ class Dispatcher:
     _client_planner: Planner = field(init=False)
     _handing_over: HandingOver = field(init=False)
     _is_restored: bool = False
+    _alike: AlikeRequests = field(default_factory=AlikeRequests)
     _reading: LargeRequests = field(default_factory=LargeRequests)
     _version_log: VersionLog = field(default_factory=VersionLog)
 
@@ -315,12 +317,16 @@ class Dispatcher:
     async def _read(self, data: bytes, identity: Identity) -> Request:
         """Decode a request. OperationError for a version that is not offered, or too many items."""
         if len(data) <= SMALL_MESSAGE:
+            alike = self._alike.read(data)
+            if alike is not None:
+                return alike
             request = read_request(data, self.limits, strict=self.strict)
         else:
             request = await self._reading.read(
                 data, self.limits, self.message_limits, identity.name, strict=self.strict
             )
         require_version(request, self.server.settings.versions)
+        self._alike.keep(data, request)
         return request
 
     def on_response(self, identity: Identity, data: bytes) -> None:

@@ -18,6 +18,7 @@ from kmipkit_server.engine.batch import Batch
 from kmipkit_server.engine.budget import Budget, MessageLimits
 from kmipkit_server.engine.call import Call, SeparateChange, WriteRequired
 from kmipkit_server.engine.computing import ComputationNeeded, Computer, Results
+from kmipkit_server.engine.created_items import encoded_create
 from kmipkit_server.engine.exchange import Exchange, StateChanged
 from kmipkit_server.engine.plan import Plan
 from kmipkit_server.engine.registry import ServedOperation
@@ -163,11 +164,16 @@ class Execution:
         outcome = self._run(transaction)
         if self._complete is None and not self._seam.written:
             return outcome
-        return self._completed(outcome, transaction)
+        if isinstance(outcome, Batch):
+            return self._completed(outcome, transaction)
+        return self._completed_later(outcome, transaction)
 
-    def _completed(self, outcome: Batch | Steps[Batch], transaction: Transaction) -> Steps[Batch]:
-        """Finish a run, and do what belongs to its end in the same transaction."""
-        batch = outcome if isinstance(outcome, Batch) else (yield from outcome)
+    def _completed_later(self, outcome: Steps[Batch], transaction: Transaction) -> Steps[Batch]:
+        """Finish a run of several items."""
+        return self._completed((yield from outcome), transaction)
+
+    def _completed(self, batch: Batch, transaction: Transaction) -> Batch:
+        """Do what belongs to the end of a run in the same transaction."""
         for written in self._seam.written:
             for item, result in zip(self._request.items, batch.results, strict=False):
                 written(batch, transaction, item, result)
@@ -309,11 +315,13 @@ class Execution:
             payload = response.without_output(payload)
         result = response.success(item, payload)
         batch = call.batch
-        encoded = response.encoded_item(call.version, result)
+        encoded = encoded_create(call.version, result)
+        if encoded is None:
+            encoded = response.encoded_item(call.version, result)
         self._budget.require_size(batch.size + len(encoded))
         if not batch.is_single:
             return result, encoded
-        batch.message = response.message(call.version, [result], batch.exchange, [encoded])
+        batch.message = response.message_of(call.version, result, batch.exchange, encoded)
         self._budget.require_size(len(batch.message))
         # What a full disk leaves to be noted later is noted by the next request: no repetition.
         is_complete = batch.can_write and batch.transaction is None

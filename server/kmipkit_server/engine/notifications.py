@@ -9,7 +9,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,12 +24,11 @@ NOTICE = "notice"
 
 MAX_QUEUE_LENGTH = 1000
 """Notifications in the queue of one account; the oldest ones are dropped."""
-PUT_AT_ONCE = 64
+PUT_AT_ONCE = 256
 """After how many for an account a process looks whether it has too many: to count them takes time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """A new or changed object of which an account is notified."""
 
     operation: Operation

@@ -113,7 +113,7 @@ class PreparedAnswers:
     def keep(self, data: bytes, request: Request, answer: Answer, server: Server) -> None:
         """Prepare the answer to a request that has just been answered, if it may come again."""
         repeated = answer.repeated
-        if repeated is None or not _is_plain(request):
+        if repeated is None or not is_plain(request):
             return
         varying = repeated.repeatable.varying
         key: Key = data
@@ -163,7 +163,7 @@ def _gaps_of(data: bytes, request: Request, varying: Varying) -> Gaps | None:
     return find_gaps(data, [(tag, getattr(payload, name)) for name, tag in varying.fields])
 
 
-def _is_plain(request: Request) -> bool:
+def is_plain(request: Request) -> bool:
     """Whether a message is a single item without anything secret or unusual in its header."""
     header = request.header
     return (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kmipkit.errors import OperationError
 from kmipkit.model.codec import encode
 from kmipkit.model.messages import RequestBatchItem, ResponseBatchItem
-from kmipkit.model.structure import Structure, field_names
+from kmipkit.model.structure import Structure, copier, field_names
 from kmipkit.spec.enums import Operation, ResultReason, ResultStatus
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.reasons import reason_for
@@ -42,12 +42,17 @@ def success(item: RequestBatchItem, payload: object) -> ResponseBatchItem:
     """The batch item of an operation that succeeded."""
     if isinstance(payload, ResponseBatchItem):  # of the operation whose result a Poll returns
         return payload.replace(unique_batch_item_id=item.unique_batch_item_id)
-    return ResponseBatchItem(
-        operation=item.operation,
-        unique_batch_item_id=item.unique_batch_item_id,
-        result_status=ResultStatus.SUCCESS,
-        response_payload=payload,  # type: ignore[arg-type]  # a handler returns a Structure
-    )
+    result: ResponseBatchItem = _success((item.operation, item.unique_batch_item_id, payload))
+    return result
+
+
+_success = copier(
+    ResponseBatchItem(result_status=ResultStatus.SUCCESS),
+    "operation",
+    "unique_batch_item_id",
+    "response_payload",
+)
+"""The item of a success; to call the class takes twice as long."""
 
 
 _OUTPUTS = ("data", "mac_data", "signature_data")
@@ -116,9 +121,7 @@ def message(
 ) -> bytes:
     """The encoded response; ``encoded`` has the items that are encoded already, in their places."""
     header = response_header(version, exchange, len(items))
-    if log.isEnabledFor(logging.DEBUG) and exchange.correlation_value(version) is not None:
-        operations = ", ".join(operation_title(item.operation) for item in items)
-        log.debug("response %s to %s", exchange.correlation_value(version), operations)
+    _log(version, items, exchange)
     if not encoded:
         return framed(header, *[encoded_item(version, item) for item in items])
     parts = [
@@ -128,6 +131,20 @@ def message(
     size = len(header) + sum(map(len, parts))
     # A response may be large, and is copied once.
     return b"".join((_STRUCTURE.pack(_RESPONSE_MESSAGE, size), header, *parts))
+
+
+def message_of(
+    version: Version, item: ResponseBatchItem, exchange: Exchange, encoded: bytes
+) -> bytes:
+    """The same for a single item that is encoded already."""
+    _log(version, (item,), exchange)
+    return framed(response_header(version, exchange, 1), encoded)
+
+
+def _log(version: Version, items: Sequence[ResponseBatchItem], exchange: Exchange) -> None:
+    if log.isEnabledFor(logging.DEBUG) and exchange.correlation_value(version) is not None:
+        operations = ", ".join(operation_title(item.operation) for item in items)
+        log.debug("response %s to %s", exchange.correlation_value(version), operations)
 
 
 def framed(*parts: bytes) -> bytes:

@@ -55,6 +55,9 @@ class ServerState:
     rules: dict[str, Any] = field(default_factory=dict)
     """The constraints and defaults for new objects, by tenant, of those who have needed them."""
 
+    patterns: dict[tuple[object, ...], Any] = field(default_factory=dict)
+    """What new objects have in common that were made of alike requests, for the rules of then."""
+
     settings_read: dict[str, bytes | None] = field(default_factory=dict)
     """The settings as they were last read."""
 

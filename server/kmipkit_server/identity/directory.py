@@ -130,17 +130,22 @@ class Directory(NamedTuple):
 
     def has_users(self) -> bool:
         """Whether there are any users."""
-        return next(self._all(ObjectType.USER), None) is not None
+        # The first one says so, unless it is damaged.
+        return any(
+            next(self._all(ObjectType.USER, maximum=most), None) is not None for most in (1, None)
+        )
 
     def _usable(self, object_type: ObjectType, *criteria: Criterion) -> Iterator[Record]:
         records = self._all(object_type, *criteria)
         return (record for record in records if is_usable(record, self.now))
 
-    def _all(self, object_type: ObjectType, *criteria: Criterion) -> Iterator[Record]:
+    def _all(
+        self, object_type: ObjectType, *criteria: Criterion, maximum: int | None = None
+    ) -> Iterator[Record]:
         of_type = Criterion(
             Tag.OBJECT_TYPE, Item(Tag.OBJECT_TYPE, ItemType.ENUMERATION, int(object_type))
         )
-        query = LocateQuery(owner=self.owner, criteria=(*criteria, of_type), now=self.now)
+        query = LocateQuery(self.owner, (*criteria, of_type), self.now, maximum=maximum)
         records = map(self._get, self.reader.locate(query).ids)
         # The index alone must not decide who logs in: see kmipkit_server.store.criteria.
         return (record for record in records if record is not None and is_met(query, record))

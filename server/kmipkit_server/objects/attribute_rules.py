@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, VendorName, attribute_name
+from kmipkit.model.attributes import Name
 from kmipkit.model.v3_forms import LINK_TYPES
 from kmipkit.spec.attribute_spec import AttributeSpec
 from kmipkit.spec.attributes import BY_TAG
@@ -76,9 +77,13 @@ def _require(key: AttributeKey, version: Version, right: str, action: str) -> No
 def check_new(attributes: Iterable[Attribute], object_type: ObjectType, version: Version) -> None:
     """Refuse attributes that a client may not give to a new object."""
     for attribute in attributes:
-        if isinstance(attribute.value, int):
+        value = attribute.value
+        if isinstance(value, int):
             # Most attributes of a new object are numbers, and have the same few values in thousands.
-            _check_new_number(attribute.key, attribute.value, object_type, version)
+            _check_new_number(attribute.key, value, object_type, version)
+        elif value.__class__ is Name and value.name_value.__class__ is str and not value.extensions:
+            # Of a Name, only the type can be one of another version.
+            _check_new_number(attribute.key, value.name_type, object_type, version)
         else:
             _check_new_value(attribute, object_type, version)
 

@@ -193,8 +193,8 @@ DATES_IF_GENERATED = (*DATES, Tag.ORIGINAL_CREATION_DATE)
 
 
 @lru_cache(maxsize=64)
-def _dates(
-    now: datetime, requested: frozenset[AttributeKey], generated: bool
+def dates(
+    now: datetime, requested: frozenset[AttributeKey], *, generated: bool
 ) -> tuple[Attribute, ...]:
     """The dates of a new object: those that are made in the same second have the same ones."""
     keys = DATES_IF_GENERATED if generated else DATES
@@ -227,16 +227,16 @@ def _common_attributes(
     return (*given, *[each for each in constants if each.key not in requested])
 
 
-_NOT_OF_VERSION = ~(0xF000 << 64 | 0xC000 << 48)
-_VERSION_4 = 4 << 76 | 0x8000 << 48
-"""The bits of a UUID that say that it is random; those of the class ``UUID`` take five times as long."""
+_VARIANTS = "89ab" * 4
+"""The first digit of the second half of a UUID, by what it would be if all of its bits were random."""
 
 
 def new_identifier(call: Call) -> str:
     """A new Unique Identifier (KMIP 1.4 §3.1): a random UUID (RFC 9562 §5.4)."""
-    number = int.from_bytes(call.draw(16), "big")
-    text = f"{number & _NOT_OF_VERSION | _VERSION_4:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    # The class UUID takes ten times as long.
+    drawn = call.draw(16)
+    text, variant = drawn.hex(), _VARIANTS[drawn[8] >> 4]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def create(
@@ -345,7 +345,7 @@ def _all_attributes(
     pairs = [(attribute.key, attribute.value) for attribute in attributes.items]
     pairs += [pair for pair in derived if pair[1] is not None and pair[0] not in requested_keys]
     all_attributes = _with_indexes(pairs)
-    all_attributes += _dates(call.now, requested_keys, generated)
+    all_attributes += dates(call.now, requested_keys, generated=generated)
     if Tag.SHORT_UNIQUE_IDENTIFIER not in requested_keys:
         short = sha256(identifier.encode()).digest()
         all_attributes.append(Attribute(Tag.SHORT_UNIQUE_IDENTIFIER, short, 0))

@@ -16,6 +16,8 @@ from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
 from kmipkit_server.objects.managed import Managed
 
+_NAME = Tag.NAME
+
 
 def require_unique_name(
     call: Call,
@@ -30,16 +32,18 @@ def require_unique_name(
     other is given. ``shared`` names may be those of other objects.
     """
     owner = call.identity.name if owner is None else owner
-    if not call.settings.unique_names:
-        return
-    for name in attributes.all(Tag.NAME):
-        if name.name_value in shared:
-            continue
-        if any(identifier != own for identifier in call.store.find_by_name(owner, name.name_value)):
-            raise OperationError(
-                ResultReason.NON_UNIQUE_NAME_ATTRIBUTE,
-                f"another object already has the Name {name.name_value!r}",
-            )
+    for name in attributes.all(_NAME):
+        if name.name_value not in shared:
+            require_free_name(call, name.name_value, owner, own)
+
+
+def require_free_name(call: Call, name: str, owner: str, own: str = "") -> None:
+    """Refuse a name that an object of the owner has, but for the one with the identifier ``own``."""
+    found = call.store.find_by_name(owner, name) if call.settings.unique_names else ()
+    if found and any(identifier != own for identifier in found):
+        raise OperationError(
+            ResultReason.NON_UNIQUE_NAME_ATTRIBUTE, f"another object already has the Name {name!r}"
+        )
 
 
 def require_distinct_names(attributes: Attributes) -> None:

@@ -24,7 +24,7 @@ from kmipkit.spec.versions import V2_1, Version
 from kmipkit_server.engine.call import Call
 from kmipkit_server.engine.settings import Random
 from kmipkit_server.keys.conversion import as_requested
-from kmipkit_server.objects import creation
+from kmipkit_server.objects import creation, patterns
 from kmipkit_server.objects.blueprint import Blueprint
 from kmipkit_server.objects.derived_attributes import derived_attributes
 from kmipkit_server.objects.managed import pack_object
@@ -125,11 +125,38 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
             f"Create makes Symmetric Keys and Secret Data, not {title_with_article(object_type)}",
         )
     require_storage(request.protection_storage_masks)
+    requested = None
+    if object_type is ObjectType.SYMMETRIC_KEY:
+        requested = patterns.requested(call, request.attributes, object_type)
+        identifier = None if requested is None else _create_again(call, requested)
+        if identifier is not None:
+            call.returns(identifier)
+            return CreateResponse(object_type=object_type, unique_identifier=identifier)
     attributes = creation.requested_attributes(call, request.attributes, object_type)
     attributes = creation.with_usage_mask(attributes)
     new = make(attributes, call.draw, call.version)
     managed = creation.store(
         call, object_type, new.material, attributes, new.derived, generated=True
     )
+    if requested is not None:
+        patterns.keep(call, requested, managed.record)
     call.returns(managed.id)
     return CreateResponse(object_type=object_type, unique_identifier=managed.id)
+
+
+def _create_again(call: Call, request: patterns.Requested) -> str | None:
+    """Create a key as others were created before; None if there were none."""
+    pattern = patterns.find(call, request, ObjectType.SYMMETRIC_KEY)
+    if pattern is None:
+        return None
+    algorithm, bits = pattern.algorithm, pattern.bits
+    key = generate_key(algorithm, bits, call.draw)
+    blueprint = _blueprint(algorithm, bits, len(key))
+    return patterns.store(
+        call,
+        ObjectType.SYMMETRIC_KEY,
+        request.name,
+        pattern,
+        blueprint.material(key),
+        key,
+    )

@@ -7,7 +7,7 @@ becomes a message only when it is sent, so that it shows the object in its state
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from kmipkit.errors import OperationError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.model.codec import encode
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
+from kmipkit.model.memo import memoized
 from kmipkit.model.messages import RequestBatchItem, RequestMessage, ResponseBatchItem
 from kmipkit.model.payloads.notify import NotifyRequest, PutRequest
 from kmipkit.model.payloads.query import DiscoverVersionsRequest
@@ -52,6 +53,8 @@ SECONDS_BETWEEN_LOOKS = 1.0
 _PAUSE_PER_LOOK = 9.0
 """How long it pauses after each look, as a multiple of how long that took: a client that is not there
 may have many, and looking at them after each change must not take more than a tenth of the time."""
+
+_PUT, _NOTIFY, _SUCCESS = Operation.PUT, Operation.NOTIFY, ResultStatus.SUCCESS
 
 _IDENTIFIERS = (
     "unique_identifier",
@@ -96,32 +99,41 @@ class NotificationHook(Hook):
     ) -> list[Notification]:
         """The notifications of an operation; none if it has failed."""
         account = batch.identity.name
-        if account not in self._queue.accounts or result.result_status is not ResultStatus.SUCCESS:
+        if account not in self._queue.accounts or result.result_status is not _SUCCESS:
             return []
         row = batch.server.registry.find(result.operation, batch.version)
         if row is None:
             return []
         request = getattr(item, "request_payload", None)
-        new = _notifications(row, request, result, batch.version)
-        return [each for each in new if each.operation in batch.server.sent]
+        return _notifications(row, request, result, batch)
 
 
 def _notifications(
-    row: ServedOperation, request: object, result: ResponseBatchItem, version: Version
-) -> Iterator[Notification]:
-    if not row.creates and row.changes is None:
-        return
+    row: ServedOperation, request: object, result: ResponseBatchItem, batch: Batch
+) -> list[Notification]:
+    if row.creates:
+        operation: Operation = _PUT
+        changes: tuple[AttributeKey, ...] = ()
+    elif row.changes is not None:
+        operation, changes = _NOTIFY, (*row.changes, *_attributes_named_in(request))
+    else:
+        return []
+    if operation not in batch.server.sent:
+        return []
     payload = result.response_payload
-    identifiers = [getattr(payload, name, None) for name in _IDENTIFIERS]
+    identifiers = [getattr(payload, name) for name in _fields(type(payload))]
     identifiers += getattr(payload, "unique_identifiers", ())  # of the parts of a split key
-    for identifier in identifiers:
-        if not isinstance(identifier, str):
-            continue
-        if row.creates:
-            yield Notification(Operation.PUT, identifier, version)
-        elif row.changes is not None:
-            changes = (*row.changes, *_attributes_named_in(request))
-            yield Notification(Operation.NOTIFY, identifier, version, changes)
+    return [
+        Notification(operation, identifier, batch.version, changes)
+        for identifier in identifiers
+        if isinstance(identifier, str)
+    ]
+
+
+@memoized
+def _fields(cls: type) -> tuple[str, ...]:
+    """The fields of a payload that have an identifier."""
+    return tuple([name for name in _IDENTIFIERS if hasattr(cls, name)])
 
 
 def _attributes_named_in(request: object) -> Iterator[AttributeKey]:
@@ -207,7 +219,7 @@ class RequestSource:
         def take(transaction: Transaction) -> list[Notification]:
             taken = notifications.stored(transaction, account)
             notifications.remove(transaction, taken)
-            return [replace(each, key=b"") for each in taken]
+            return [each._replace(key=b"") for each in taken]
 
         if not await self.store.run(lambda reader: notifications.stored(reader, account)):
             return []

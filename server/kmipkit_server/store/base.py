@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, Typ
 import trio
 
 from kmipkit.lifecycle import DESTROYED_STATES, effective_state
-from kmipkit.model.attribute import AttributeKey, Attributes
+from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
 from kmipkit.spec.enums import ObjectGroupMember, ObjectType, State
 from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
@@ -38,6 +38,19 @@ _DATES_OF_STATE: frozenset[AttributeKey] = frozenset({Tag.ACTIVATION_DATE, Tag.D
 _Result = TypeVar("_Result")
 
 
+class Written(NamedTuple):
+    """The stored form of attributes that have no date of the state, and no rotation."""
+
+    shared: tuple[Attribute, ...]
+    """Those that it shares with others (:data:`.index.SHARED`)."""
+    own: bytes
+    """The others, packed."""
+    places: tuple[tuple[str, int, int], ...]
+    """Attribute, field and instance of their rows in the index."""
+    values: list[bytes]
+    """The values of these rows."""
+
+
 class Record:
     """A stored object. It is immutable; attributes and material are read when they are first needed.
 
@@ -47,7 +60,7 @@ class Record:
 
     __slots__ = (
         "_attributes", "_material", "id", "object_type", "owner", "revision", "stored_state",
-        "version",
+        "version", "written",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +73,7 @@ class Record:
         material: bytes | Callable[[], bytes] | None,
         version: object = None,
         revision: bytes | None = None,
+        written: Written | None = None,
     ) -> None:
         """Attributes and material may be functions that read them."""
         self.id = id
@@ -73,6 +87,8 @@ class Record:
         for any other record. It has nothing of the material."""
         self.revision = revision
         """The setting :data:`REVISION` when the object was read, not verified; None if there is none."""
+        self.written = written
+        """The stored form of a new object's attributes, if its maker knows it."""
 
     def __repr__(self) -> str:
         return f"Record({self.id!r}, {self.object_type.name}, {self.stored_state.name})"
@@ -137,6 +153,7 @@ class Record:
             self._material,
             self.version,
             self.revision,
+            self.written,
         )
 
     def replace(

@@ -10,7 +10,7 @@ are not indexed per object, but for the attribute set that the objects share. A 
 known set costs one row for all of them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -78,6 +78,10 @@ Row = tuple[str, int, bytes, int]
 """A row of the index, without owner and object: attribute, field, value, instance."""
 
 
+Places = tuple[tuple[str, int, int], ...]
+"""Attribute, field and instance of several rows."""
+
+
 def name_of(key: AttributeKey) -> str:
     """The name of an attribute in the index."""
     return _TAG_NAMES[key] if isinstance(key, Tag) else f"{key.vendor}\0{key.name}"
@@ -119,7 +123,8 @@ def _of_python(value: Any) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _of_date(value: datetime) -> bytes:
+def of_date(value: datetime) -> bytes:
+    """The bytes of a Date-Time."""
     return date((value - EPOCH) // SECOND)
 
 
@@ -127,7 +132,8 @@ def _is_enumeration(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, OpenEnum) and kind is not OpenEnum
 
 
-def _of_bytes(value: bytes) -> bytes:
+def of_bytes(value: bytes) -> bytes:
+    """The bytes of a byte string."""
     return b"b" + _truncate(value)
 
 
@@ -139,8 +145,8 @@ def _of_member(value: int) -> bytes:
 
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     str: text,
-    bytes: _of_bytes,
-    datetime: _of_date,
+    bytes: of_bytes,
+    datetime: of_date,
     int: number,
     bool: number,
     **{each: _of_member for each in vars(enums).values() if _is_enumeration(each)},
@@ -177,27 +183,38 @@ def _fields(cls: type) -> tuple[tuple[str, int], ...]:
 
 def rows(attributes: Iterable[Attribute]) -> set[Row]:
     """The rows of these attributes."""
+    # A set, since one attribute gives a row twice where a field repeats a value, and the index
+    # has each row once.
+    return set(listed(attributes))
+
+
+def listed(attributes: Iterable[Attribute]) -> list[Row]:
+    """The same in the order of the attributes, and perhaps some of them twice."""
     collected: list[Row] = []
     for attribute in attributes:
         if attribute.key not in NOT_INDEXED:
             if type(attribute.value) is datetime:
                 # Most dates of a new object are the time of its creation, which others share.
-                collected.append(_row_of_date(attribute.key, attribute.value, attribute.index or 0))
+                collected.append(_rowof_date(attribute.key, attribute.value, attribute.index or 0))
             else:
                 _add_rows(collected, attribute)
-    # A set, since one attribute gives a row twice where a field repeats a value, and the index
-    # has each row once.
-    return set(collected)
+    return collected
 
 
 @lru_cache(maxsize=1024)
-def _row_of_date(key: AttributeKey, value: datetime, instance: int) -> Row:
+def _rowof_date(key: AttributeKey, value: datetime, instance: int) -> Row:
     return name_of(key), WHOLE, date((value - EPOCH) // SECOND), instance
 
+
+NAMES_OF_STANDARD = frozenset({*_TAG_NAMES.values(), "live name"})
+"""The names of attributes in the index that no client has chosen."""
 
 LIVE_NAME = "live name"
 """What the index calls the Name of an object that is not destroyed: a look-up by name need not pass over
 the others. It is the name of no attribute."""
+
+
+_NAME = name_of(Tag.NAME)
 
 
 def live_names(attributes: Attributes) -> set[Row]:
@@ -205,6 +222,22 @@ def live_names(attributes: Attributes) -> set[Row]:
     if Tag.NAME not in attributes:
         return set()
     return {(LIVE_NAME, WHOLE, text(name.name_value), 0) for name in attributes.all(Tag.NAME)}
+
+
+def live_names_of(rows: Iterable[Row]) -> list[Row]:
+    """The same from the other rows of the object."""
+    return [
+        (LIVE_NAME, WHOLE, value, 0)
+        for name, field, value, _ in rows
+        if name == _NAME and field == Tag.NAME_VALUE
+    ]
+
+
+def divided(rows: Sequence[Row]) -> tuple[Places, list[bytes]]:
+    """The places of rows, and their values."""
+    return tuple([(name, field, instance) for name, field, _, instance in rows]), [
+        value for _, _, value, _ in rows
+    ]
 
 
 def changed_rows(old: Attributes, new: Attributes) -> tuple[set[Row], set[Row]]:

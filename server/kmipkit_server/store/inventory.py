@@ -4,7 +4,7 @@ The views of a store have these methods beside those for clients (:mod:`.base`).
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -28,6 +28,16 @@ class InventoryQuery:
     """The position of the last object that was seen; None to begin."""
     oldest_first: bool = False
     maximum: int = 100
+
+
+class Found(NamedTuple):
+    """What was found under a Unique Identifier."""
+
+    id: str
+    record: Record | None
+    """None if there is no such object, or if it is damaged."""
+    is_damaged: bool = False
+    """Whether it was changed in the database by another program."""
 
 
 class Listed(NamedTuple):
@@ -57,6 +67,10 @@ class Total(NamedTuple):
 
 class Inventory(Reader):
     """A view of the committed state of the whole store."""
+
+    @abstractmethod
+    def look_up(self, identifiers: Iterable[str]) -> Iterator[Found]:
+        """The objects with these Unique Identifiers, in the same order, with few statements."""
 
     @abstractmethod
     def inventory(self, query: InventoryQuery) -> Steps[InventoryPage]:

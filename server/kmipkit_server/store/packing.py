@@ -8,13 +8,14 @@ the encoding of 2.1 has no place for them.
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from operator import is_
 from typing import Annotated, NamedTuple
 
 from kmipkit.errors import LocalProtocolError
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes, VendorName
-from kmipkit.model.codec import decode, encode
+from kmipkit.model.codec import decode, encode, encode_attribute
 from kmipkit.model.structure import Structure, Wire, structure
 from kmipkit.spec.attributes import BY_TAG
 from kmipkit.spec.item_types import ItemType
@@ -50,12 +51,31 @@ def pack(attributes: Attributes) -> bytes:
 
 def _pack_v2(attributes: tuple[Attribute, ...]) -> bytes | None:
     """The stored form, if 2.1 can encode all attributes, as it nearly always can."""
-    if not _IN_V2.issuperset([attribute.key for attribute in attributes]):
-        return None
+    encoded: list[bytes] = []
+    for attribute in attributes:
+        key, value = attribute.key, attribute.value
+        if key not in _IN_V2:
+            return None
+        content = (
+            _encoded_date(key, value)
+            if value.__class__ is datetime
+            else encode_attribute(attribute)
+        )
+        if content is None:
+            break
+        encoded.append(content)
+    else:
+        return _pack_parts(attributes, _as_list(b"".join(encoded)))
     try:
         return _pack_parts(attributes, _encode_v2(attributes))
     except LocalProtocolError:
         return None
+
+
+@lru_cache(maxsize=1024)
+def _encoded_date(key: AttributeKey, value: datetime) -> bytes | None:
+    """Most dates of a new object are the time of its creation, which others share."""
+    return encode_attribute(Attribute(key, value))
 
 
 def _pack_all(attributes: tuple[Attribute, ...]) -> bytes:
@@ -95,6 +115,12 @@ def _pack_parts(
     head = _HEAD.pack(_FORMAT_WITH_V3 if v3_part else _FORMAT, len(indexes), len(v2_part))
     size = _SIZE.pack(len(v3_part)) if v3_part else b""
     return b"".join((head, *indexes, v2_part, size, v3_part, v1_part))
+
+
+def packed(encoded: bytes) -> bytes:
+    """The stored form of attributes with the index zero, from their encodings in 2.1."""
+    part = _as_list(encoded)
+    return _HEAD.pack(_FORMAT, 0, len(part)) + part
 
 
 def unpack_all(own: bytes, shared: bytes) -> Attributes:

@@ -17,8 +17,9 @@ from kmipkit_client import calls, opaque_object
 from kmipkit_client.values import ENCRYPT_AND_DECRYPT
 from kmipkit_server.store.base import Criterion, LocateQuery, Record
 from kmipkit_server.store.sql import search
+from kmipkit_server.store.sql.object_rows import PART
 from laboratory import Laboratory
-from postgresql_plans import choose, searched
+from postgresql_plans import choose, looked_up, searched
 from stored_objects import PostgreSQLDirectory
 
 from bench.million import population, processor, queries
@@ -131,3 +132,19 @@ def test_no_search_reads_more_than_leads_to_its_page(
             too_much.append((name, rows, scans, [each.sql for each in statements]))
     assert not too_much
     assert finding > 0.8 * len(filled.asked)
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("plans", ["generic", "custom"])
+def test_objects_that_are_read_together_are_looked_up(
+    filled: Filled, plans: str, analyzed: bool
+) -> None:
+    """Neither all objects are read for some, nor all owners, attribute sets or settings."""
+    if analyzed:
+        filled.directory.sql("ANALYZE")
+    choose(filled.store.reader, plans)
+    query = LocateQuery(population.MAIN, (), filled.asked[0][1].now)
+    identifiers = list(filled.store.reader.search(query).ids)[: 2 * PART : 2]
+    [statement] = looked_up(filled.store.reader, identifiers)
+    assert statement.rows <= 4 * PART, statement.plan
+    assert not statement.scans

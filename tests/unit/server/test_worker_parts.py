@@ -25,6 +25,7 @@ from kmipkit_server.config.sections import StoreConfig
 from kmipkit_server.net.connection_limits import ConnectionLimits
 from kmipkit_server.net.events import ConnectionEvents
 from kmipkit_server.process.channel import NO_FILE, Channel, ChannelClosed
+from kmipkit_server.process.computations import Computations
 from kmipkit_server.process.crew import Crew
 from kmipkit_server.process.front import Front, as_full
 from kmipkit_server.process.messages import Connect, MakeRoom, Message, Question
@@ -448,7 +449,7 @@ def test_a_root_key_is_in_use_until_no_worker_opens_the_store_with_it() -> None:
     async def orders(_number: int, _is_first: bool) -> tuple[bytes, tuple[int, ...]]:
         return b"", ()
 
-    crew = Crew(3, orders, Front(ConnectionLimits(), ConnectionEvents()))
+    crew = Crew(3, orders, Front(ConnectionLimits(), ConnectionEvents()), Computations(1))
     supervisor: Any = SimpleNamespace(crew=crew, _root_key=None)
     noted: list[bytes] = []
 

@@ -15,9 +15,10 @@ from psycopg.adapt import Buffer
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg.types.string import StrDumper, TextLoader
 
+from kmipkit_server.store import index
 from kmipkit_server.store.errors import ReadingTooLong, StoreError, TransactionLost
 from kmipkit_server.store.postgresql.errors import as_store_error
-from kmipkit_server.store.sql.connection import Dialect, Row, Values
+from kmipkit_server.store.sql.connection import INDEX, Dialect, Row, Values, index_rows
 
 _PLACEHOLDER = re.compile(r"\?|(?<!:):([a-z]\w*)")
 _MICROSECONDS_PER_OBJECT = 20
@@ -42,6 +43,7 @@ def _pattern(pattern: str) -> tuple[str, object]:
 DIALECT = Dialect(
     owner_in="= ANY(:owner)",
     owners=list,
+    one_of=lambda values: ("= ANY(?)", [list(values)]),
     using=lambda table, _: table,
     # As an array, so that the planner cannot turn it into a join.
     member="= ANY(ARRAY({}))".format,
@@ -123,6 +125,12 @@ class PostgreSQLConnection:
             " ON CONFLICT DO NOTHING",
             _columns(rows),
         )
+
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
+        """Insert the rows of an object into the index."""
+        self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, places, values))
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from kmipkit.model.attribute import Attribute, AttributeKey, Attributes
+from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, packing
 from kmipkit_server.store.sql.connection import Connection
 
@@ -32,6 +33,11 @@ class AttributeSet(NamedTuple):
     number: int
     packed: bytes
     """Its attributes in their stored form."""
+    may_rotate: bool
+    """Whether it has Rotate Automatic."""
+
+
+_NO_SET: tuple[tuple[Attribute, ...] | None, AttributeSet] = (None, AttributeSet(0, b"", False))
 
 
 class AttributeSets:
@@ -42,6 +48,8 @@ class AttributeSets:
         self._sets: dict[tuple[tuple[AttributeKey, Any, int | None], ...], AttributeSet] = {}
         self._latest: dict[tuple[int, ...], tuple[tuple[Attribute, ...], AttributeSet]] = {}
         """The same by the identities of the attributes."""
+        self._last = _NO_SET
+        """The attributes that were looked for last, and their set."""
 
     def connect(self, connection: Connection) -> None:
         """Go on with another connection."""
@@ -53,11 +61,22 @@ class AttributeSets:
 
         A new set is added to the database.
         """
-        shared = tuple([each for each in attributes.items if each.key in index.SHARED])
-        return self._set_of(shared), own_part(attributes)
+        shared: list[Attribute] = []
+        own: list[Attribute] = []
+        is_shared = index.SHARED.__contains__
+        for each in attributes.items:
+            (shared if is_shared(each.key) else own).append(each)
+        return self.set_of(tuple(shared)), Attributes(tuple(own))
 
-    def _set_of(self, shared: tuple[Attribute, ...]) -> AttributeSet:
+    def set_of(self, shared: tuple[Attribute, ...]) -> AttributeSet:
+        """The set with these attributes, which is added to the database if it is new."""
         # Most new objects have the same attributes in memory as the last ones, which is soon seen.
+        if shared is self._last[0]:
+            return self._last[1]
+        self._last = shared, self._known_set(shared)
+        return self._last[1]
+
+    def _known_set(self, shared: tuple[Attribute, ...]) -> AttributeSet:
         identity = tuple(map(id, shared))
         same = self._latest.get(identity)
         if same is not None:
@@ -85,11 +104,13 @@ class AttributeSets:
         """Read the database again: sets may have been deleted, or added and rolled back."""
         self._sets.clear()
         self._latest.clear()
+        self._last = _NO_SET
 
     def _find_or_add(self, shared: Sequence[Attribute]) -> AttributeSet:
         # Sorted, so that the order in which a client sends attributes makes no further sets.
         ordered = sorted(shared, key=lambda each: (index.name_of(each.key), each.index or 0))
         packed = packing.pack(Attributes(tuple(ordered)))
+        may_rotate = any(each.key is Tag.ROTATE_AUTOMATIC for each in shared)
         digest = sha256(packed).digest()
         row = self._connection.one(
             "SELECT number, attributes FROM kinds WHERE digest = ?", (digest,)
@@ -101,7 +122,7 @@ class AttributeSets:
                 self._connection.run(
                     "UPDATE kinds SET attributes = ? WHERE number = ?", (packed, row[0])
                 )
-            return AttributeSet(int(row[0]), packed)
+            return AttributeSet(int(row[0]), packed, may_rotate)
         number = self._connection.insert(
             "INSERT INTO kinds (digest, attributes) VALUES (?, ?)", "number", (digest, packed)
         )
@@ -110,4 +131,4 @@ class AttributeSets:
             ("attribute", "field", "value", "instance", "kind"),
             [(*row, number) for row in index.rows(shared)],
         )
-        return AttributeSet(number, packed)
+        return AttributeSet(number, packed, may_rotate)

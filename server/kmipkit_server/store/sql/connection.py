@@ -9,9 +9,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kmipkit_server.store import index
+
 Values = Sequence[Any] | Mapping[str, Any]
 """The values of the placeholders of a statement."""
 Row = tuple[Any, ...]
+
+INDEX = ("owner", "attribute", "field", "value", "object", "instance")
+"""The columns of the index, ``attribute_index``."""
+
+
+def index_rows(owner: int, seq: int, places: index.Places, values: Sequence[bytes]) -> list[Row]:
+    """The rows of an object with all columns."""
+    # As bytearrays, since sqlite3 looks for an adapter of bytes, which takes longer than to insert them.
+    return [
+        (owner, attribute, field, bytearray(value), seq, instance)
+        for (attribute, field, instance), value in zip(places, values, strict=True)
+    ]
 
 
 class Connection(Protocol):
@@ -31,6 +45,11 @@ class Connection(Protocol):
 
     def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows; those that are there already stay as they are."""
+
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
+        """Insert the rows of an object into the index; those that are there already stay."""
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""
@@ -55,6 +74,8 @@ class Dialect:
     """That a column is one of the owners ``:owner``, after the column."""
     owners: Callable[[Collection[int]], object]
     """The value of ``:owner`` for these owners."""
+    one_of: Callable[[Sequence[object]], tuple[str, Sequence[object]]]
+    """That a column is one of these values, after the column, and what is for its placeholders."""
     using: Callable[[str, str], str]
     """A table, with its alias, to be read by an index. Without statistics, SQLite has to be told."""
     member: Callable[[str], str]

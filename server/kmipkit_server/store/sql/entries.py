@@ -6,6 +6,7 @@ is gone with it.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from kmipkit_server.store.base import Entry
@@ -15,6 +16,8 @@ from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sql.connection import Connection
 
 _COLUMNS = "kind, key, owner, expires, content, data_key, nonce, mac"
+_SELECT = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ?"  # noqa: S608 - columns
+_INSERT = f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - columns
 
 
 class _View(Protocol):
@@ -39,10 +42,7 @@ class _Transaction(_View, Protocol):
 
 def read(view: _View, kind: str, key: bytes) -> Entry | None:
     """The entry of a kind with a key."""
-    row = view.sql.one(
-        f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND key = ?",  # noqa: S608 - columns
-        (kind, key),
-    )
+    row = view.sql.one(_SELECT, (kind, key))
     return None if row is None else _entry(view, *row)
 
 
@@ -80,7 +80,7 @@ def insert(transaction: _Transaction, entry: Entry) -> None:
         entry.kind, entry.key, entry.owner, expires, content, sealed.data_key, sealed.nonce
     )
     transaction.sql.run(
-        f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - columns
+        _INSERT,
         (
             entry.kind, entry.key, entry.owner, expires,
             content, sealed.data_key, sealed.nonce, mac,
@@ -158,5 +158,6 @@ def _identifier(kind: str, key: bytes) -> str:
     return f"\0{kind}\0{key.hex()}"
 
 
+@lru_cache(maxsize=64)
 def _seconds(date: datetime) -> int:
     return int(date.timestamp())

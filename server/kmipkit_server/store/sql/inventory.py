@@ -7,7 +7,7 @@ million objects meet the conditions; a page that is not full is not the last one
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -17,8 +17,7 @@ from kmipkit.spec.masks import StorageStatusMask
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import criteria, index
 from kmipkit_server.store.base import LocateQuery, Record
-from kmipkit_server.store.errors import Damaged
-from kmipkit_server.store.inventory import InventoryPage, InventoryQuery, Listed, Total
+from kmipkit_server.store.inventory import Found, InventoryPage, InventoryQuery, Listed, Total
 from kmipkit_server.store.slices import Steps
 from kmipkit_server.store.sql import locate
 from kmipkit_server.store.sql.connection import Connection, Dialect
@@ -32,8 +31,10 @@ class View(Protocol):
     sql: Connection
     dialect: Dialect
 
-    def get(self, identifier: str) -> Record | None:
-        """The object with this Unique Identifier."""
+    def look_up(
+        self, identifiers: Iterable[str], *, with_material: bool = False
+    ) -> Iterator[Found]:
+        """The objects with these Unique Identifiers."""
 
     def owner_numbers(self) -> dict[str, int]:
         """The number of each owner."""
@@ -70,11 +71,10 @@ def page(view: View, query: InventoryQuery) -> Steps[InventoryPage]:
             return InventoryPage(tuple(found), None)
         missing = query.maximum - len(found)
         rows = _rows(view, statement, way, missing)
-        for _, identifier in rows:
-            listed = _listed(view, identifier)
+        for each in view.look_up([identifier for _, identifier in rows], with_material=True):
             # The index and the columns have no MACs: what they say is compared with the object.
-            if listed.record is None or _is_met(query, searched, listed.record):
-                found.append(listed)
+            if each.record is None or _is_met(query, searched, each.record):
+                found.append(Listed(each.id, each.record))
             yield
         way = way.beyond_window() if len(rows) < missing else way.beyond(rows[-1][0])
         if len(found) == query.maximum:
@@ -152,13 +152,6 @@ def _beginning(pattern: str) -> str:
 def _has_name(record: Record, pattern: str) -> bool:
     escaped = pattern.replace("[", "[[]")
     return any(fnmatchcase(name.name_value, escaped) for name in record.attributes.all(Tag.NAME))
-
-
-def _listed(view: View, identifier: str) -> Listed:
-    try:
-        return Listed(identifier, view.get(identifier))
-    except Damaged:
-        return Listed(identifier, None)
 
 
 def _is_met(query: InventoryQuery, searched: LocateQuery, record: Record) -> bool:

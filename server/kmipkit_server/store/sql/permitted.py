@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kmipkit_server.store import criteria
 from kmipkit_server.store.base import Located, LocateQuery, Record
-from kmipkit_server.store.errors import Damaged
+from kmipkit_server.store.inventory import Found
 
 
 class TooMany(Exception):
@@ -13,11 +13,7 @@ class TooMany(Exception):
 
 
 def page(
-    query: LocateQuery,
-    found: Iterable[str],
-    get: Callable[[str], Record | None],
-    permits: Callable[[Record], bool],
-    limit: int,
+    query: LocateQuery, found: Iterable[Found], permits: Callable[[Record], bool], limit: int
 ) -> Located:
     """The page of a query; its total only if all objects have been looked at.
 
@@ -25,29 +21,18 @@ def page(
     """
     ids: list[str] = []
     count = 0
-    for number, identifier in enumerate(found):
+    for number, each in enumerate(found):
         if number >= limit:
             raise TooMany
-        if not _is_part(query, identifier, get, permits):
-            continue
+        if each.record is None or not _is_part(query, each.record, permits):
+            continue  # of a damaged one, nobody knows whether it is permitted
         if query.maximum is not None and len(ids) >= query.maximum:
             return Located(tuple(ids), None)
         count += 1
         if count > query.offset:
-            ids.append(identifier)
+            ids.append(each.id)
     return Located(tuple(ids), count)
 
 
-def _is_part(
-    query: LocateQuery,
-    identifier: str,
-    get: Callable[[str], Record | None],
-    permits: Callable[[Record], bool],
-) -> bool:
-    try:
-        record = get(identifier)
-    except Damaged:
-        return False  # nobody knows whether it is permitted
-    if record is None or not criteria.is_met(replace(query, owner=record.owner), record):
-        return False
-    return permits(record)
+def _is_part(query: LocateQuery, record: Record, permits: Callable[[Record], bool]) -> bool:
+    return criteria.is_met(replace(query, owner=record.owner), record) and permits(record)

@@ -3,12 +3,14 @@
 What was changed by another program keeps its data key, since sealing it again would hide that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kmipkit_server.store.base import Entry
 from kmipkit_server.store.errors import Damaged, StoreError
 from kmipkit_server.store.integrity import is_same_mac
 from kmipkit_server.store.key_rotation import Position
+from kmipkit_server.store.sql.connection import Row
 from kmipkit_server.store.sql.transaction import SQLTransaction
 
 MAX_OBJECTS = 32
@@ -20,11 +22,11 @@ _NEXT = """
     SELECT seq, data_key, length(material) FROM objects
     WHERE data_key <= ? AND (data_key, seq) > (?, ?) ORDER BY data_key, seq LIMIT ?"""
 
-_ROW = """
-    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.data_key, o.nonce, o.mac,
-        o.material
-    FROM objects o JOIN owners w ON w.number = o.owner JOIN kinds k ON k.number = o.kind
-    WHERE o.seq = ?"""
+_ROWS = """
+    SELECT o.seq, o.id, (SELECT w.name FROM owners w WHERE w.number = o.owner), o.type, o.state,
+        o.attributes, (SELECT k.attributes FROM kinds k WHERE k.number = o.kind), o.data_key, o.nonce,
+        o.mac, o.material
+    FROM objects o WHERE o.seq """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +47,45 @@ def reseal(transaction: SQLTransaction, up_to: int, after: Position) -> Part:
     Data keys that seal nothing any more are deleted.
     """
     rows = transaction.sql.all(_NEXT, (up_to, *after, MAX_OBJECTS))
-    position, sealed, size = after, 0, 0
-    taken = 0
+    if not rows:
+        return _reseal_entries(transaction, up_to, after)
+    part = _beginning(rows)
+    condition, values = transaction.dialect.one_of([seq for seq, _ in part])
+    found = {seq: row for seq, *row in transaction.sql.all(_ROWS + condition, values)}
+    sealed = sum(seq in found and _reseal_object(transaction, seq, *found[seq]) for seq, _ in part)
+    seq, number = part[-1]
+    return Part(Position(number, seq), sealed, len(part) - sealed, is_last=False)
+
+
+def _beginning(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Positions and data keys of the first objects, as far as one transaction seals them."""
+    part: list[tuple[int, int]] = []
+    size = 0
     for seq, number, length in rows:
-        if taken and size + (length or 0) > MAX_BYTES:
+        if part and size + (length or 0) > MAX_BYTES:
             break
-        sealed += _reseal_object(transaction, seq)
-        position, size, taken = Position(number, seq), size + (length or 0), taken + 1
-    if rows:
-        return Part(position, sealed, taken - sealed, is_last=False)
-    return _reseal_entries(transaction, up_to, position)
+        part.append((seq, number))
+        size += length or 0
+    return part
 
 
-def _reseal_object(transaction: SQLTransaction, seq: int) -> bool:
+def _reseal_object(
+    transaction: SQLTransaction,
+    seq: int,
+    id_: str,
+    owner: str | None,
+    object_type: int,
+    state: int,
+    own: bytes,
+    shared: bytes | None,
+    number: int,
+    nonce: bytes,
+    mac: bytes,
+    material: bytes,
+) -> bool:
     """Whether the object was sealed again: it is undamaged."""
-    row = transaction.sql.one(_ROW, (seq,))
-    if row is None:
-        return False  # its owner or its kind is missing
-    id_, owner, object_type, state, own, shared, number, nonce, mac, material = row
+    if owner is None or shared is None:
+        return False
     integrity = transaction.integrity
     try:
         if not is_same_mac(

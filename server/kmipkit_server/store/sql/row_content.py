@@ -42,7 +42,7 @@ def _seconds(date: datetime | None) -> int | None:
 def columns_of(record: Record, own: Attributes) -> tuple[int, int, int | None, int | None, bytes]:
     """State, archived or not, Activation Date, Deactivation Date, and the packed attributes."""
     state, packed = int(record.stored_state), packing.pack(own)
-    if not record.attributes.has_any(_DATES):  # as nearly every new object
+    if _DATES.isdisjoint([each.key for each in own.items]):  # as nearly every new object
         return state, 0, None, None, packed
     activation, deactivation = _seconds(record.activation), _seconds(record.deactivation)
     return state, int(record.is_archived), activation, deactivation, packed

@@ -1,21 +1,20 @@
 """Writing records through a connection to the database."""
 
 from abc import abstractmethod
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import index, packing
 from kmipkit_server.store.base import REVISION, Entry, Record, Usage
-from kmipkit_server.store.errors import Damaged, StoreError
+from kmipkit_server.store.errors import StoreError
 from kmipkit_server.store.integrity import Integrity
 from kmipkit_server.store.inventory import InventoryTransaction
 from kmipkit_server.store.rotation import rotation_time
 from kmipkit_server.store.sealing import Sealed, Sealer
 from kmipkit_server.store.sql import entries, rotations
 from kmipkit_server.store.sql.attribute_sets import AttributeSets, own_part
-from kmipkit_server.store.sql.connection import Connection, Dialect, Row
+from kmipkit_server.store.sql.connection import INDEX, Connection, Dialect, Row, index_rows
 from kmipkit_server.store.sql.row_content import (
     ROW_SIZE,
     columns_of,
@@ -87,8 +86,13 @@ class SQLTransaction(View, InventoryTransaction):
         """Store a new object."""
         owner = self._owner(record.owner)
         sealed = self._sealed(record)
-        attribute_set, own = self._sets.split(record.attributes)
-        columns = columns_of(record, own)
+        written = record.written
+        if written is None:
+            attribute_set, own = self._sets.split(record.attributes)
+            columns = columns_of(record, own)
+        else:
+            attribute_set = self._sets.set_of(written.shared)
+            columns = int(record.stored_state), 0, None, None, written.own
         mac = self._mac(record, columns[-1], attribute_set.packed, sealed)
         seq = self.sql.insert(
             "INSERT INTO objects (id, owner, kind, type, state, archived, activation, deactivation,"
@@ -104,8 +108,15 @@ class SQLTransaction(View, InventoryTransaction):
         self.usages.change(
             owner, count_of(record), size_of(columns[-1], attribute_set.packed, sealed.material)
         )
-        self._add_rows(owner, seq, index.rows(own) | live_names(record))
-        rotations.write(self.sql, seq, None, rotation_time(record))
+        if written is not None:
+            self.sql.insert_index(owner, seq, written.places, written.values)
+            return
+        rows = index.listed(own)
+        if not record.is_destroyed:
+            rows += index.live_names_of(rows)
+        self.sql.insert_index(owner, seq, *index.divided(rows))
+        if attribute_set.may_rotate:
+            rotations.write(self.sql, seq, None, rotation_time(record))
 
     def update(self, old: Record, new: Record) -> None:
         """Replace an object; only the differences are written."""
@@ -214,11 +225,10 @@ class SQLTransaction(View, InventoryTransaction):
             " WHERE i.attribute = ?",
             (name,),
         )
-        for seq, identifier in rows:
-            with suppress(Damaged):
-                record = self.get(identifier)
-                if record is not None:
-                    rotations.write(self.sql, seq, None, rotation_time(record))
+        found = self.look_up([identifier for _, identifier in rows])
+        for (seq, _), each in zip(rows, found, strict=True):
+            if each.record is not None:
+                rotations.write(self.sql, seq, None, rotation_time(each.record))
 
     def usage(self, owner: str) -> Usage:
         """How much an owner has, with the changes of this transaction."""
@@ -317,19 +327,12 @@ class SQLTransaction(View, InventoryTransaction):
         )  # fmt: skip
 
     def _remove_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
-        self.sql.delete_rows("attribute_index", _INDEX, _index_rows(owner, seq, rows))
+        self.sql.delete_rows("attribute_index", INDEX, index_rows(owner, seq, *_sorted(rows)))
 
     def _add_rows(self, owner: int, seq: int, rows: set[index.Row]) -> None:
         # Rows that another program has left of an object that it removed stop no insert.
-        self.sql.insert_rows("attribute_index", _INDEX, _index_rows(owner, seq, rows))
+        self.sql.insert_index(owner, seq, *_sorted(rows))
 
 
-_INDEX = ("owner", "attribute", "field", "value", "object", "instance")
-
-
-def _index_rows(owner: int, seq: int, rows: set[index.Row]) -> list[Row]:
-    # As bytearrays, since sqlite3 looks for an adapter of bytes, which takes longer than to insert them.
-    return [
-        (owner, attribute, field, bytearray(value), seq, instance)
-        for attribute, field, value, instance in sorted(rows)
-    ]
+def _sorted(rows: set[index.Row]) -> tuple[index.Places, list[bytes]]:
+    return index.divided(sorted(rows))

@@ -2,15 +2,13 @@
 
 import heapq
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from kmipkit.spec.enums import ObjectType, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.store import criteria, index
 from kmipkit_server.store.base import (
-    REVISION,
     DueRotation,
     Entry,
     Located,
@@ -21,6 +19,7 @@ from kmipkit_server.store.base import (
 from kmipkit_server.store.errors import Damaged, ReadingTooLong, SearchTooLong
 from kmipkit_server.store.integrity import Integrity, is_same_mac
 from kmipkit_server.store.inventory import (
+    Found,
     Inventory,
     InventoryPage,
     InventoryQuery,
@@ -30,30 +29,18 @@ from kmipkit_server.store.key_rotation import KeyFigures
 from kmipkit_server.store.owners import system_owner
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.store.slices import Steps
-from kmipkit_server.store.sql import entries, inventory, locate, permitted, rotations
+from kmipkit_server.store.sql import entries, inventory, locate, object_rows, permitted, rotations
 from kmipkit_server.store.sql.connection import Connection, Dialect
 from kmipkit_server.store.sql.key_figures import key_figures
+from kmipkit_server.store.sql.object_rows import ONE, PART, record_of
 from kmipkit_server.store.sql.positions import Positions
 from kmipkit_server.store.sql.search import Search, each_row
 from kmipkit_server.store.sql.selects import conjunction
-
-# Left joins: an owner or attribute set that was removed makes a damaged object, not a missing one.
-# The revision of the policies comes with each object, so that it needs no further look-up.
-_OBJECT = f"""
-    SELECT o.id, w.name, o.type, o.state, o.attributes, k.attributes, o.data_key, o.nonce, o.mac,
-        o.material, (SELECT value FROM settings WHERE name = '{REVISION}')
-    FROM objects o LEFT JOIN owners w ON w.number = o.owner LEFT JOIN kinds k ON k.number = o.kind
-    WHERE o.id = ?"""  # noqa: S608 - a constant
-
 
 _NAMED = f"""
     SELECT o.id FROM attribute_index i JOIN objects o ON o.seq = i.object
     WHERE i.owner = ? AND i.attribute = '{index.LIVE_NAME}' AND i.field = {index.WHOLE}
     AND i.value = ? ORDER BY i.object DESC LIMIT 2"""  # noqa: S608 - constants of the index
-
-_TYPES = {int(member): member for member in ObjectType}
-_STATES = {int(member): member for member in State}
-
 
 MAX_CHECKED = 1000
 """Results of a Locate that are compared with its criteria, since nothing protects the index itself. A
@@ -61,14 +48,6 @@ client that wants more, checked as well, asks for them in pages."""
 
 MAX_PERMITTED = 10_000
 """Objects that a search looks at, at most, if each of them must be permitted."""
-
-
-def damaged_object(identifier: str) -> Damaged:
-    """The error of an object whose row was changed."""
-    return Damaged(
-        f"the object {identifier} was changed in the database by another program;"
-        " restore it from a backup"
-    )
 
 
 class View(Inventory):
@@ -93,28 +72,14 @@ class View(Inventory):
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        row = self.sql.one(_OBJECT, (identifier,))
-        if row is None:
-            return None
-        # The nonce identifies the material, so that all of the object is in the other columns.
-        version = row[:-2]
-        id_, owner, object_type, state, _, shared, key, nonce, _ = version
-        # The joins are outer ones, so that a missing row of theirs shows here.
-        is_whole = owner is not None and shared is not None
-        attributes = self.integrity.attributes(*version) if is_whole else None
-        if attributes is None:
-            raise damaged_object(id_)
-        sealed, revision = row[-2:]
-        return Record(
-            id_,
-            owner,
-            _TYPES[object_type] if object_type in _TYPES else ObjectType(object_type),
-            _STATES[state],
-            attributes,
-            None if sealed is None else lambda: self.sealer.open(key, nonce, sealed, id_),
-            version,
-            revision,
-        )
+        row = self.sql.one(ONE, (identifier,))
+        return None if row is None else record_of(self, row)
+
+    def look_up(
+        self, identifiers: Iterable[str], *, first: int = PART, with_material: bool = False
+    ) -> Iterator[Found]:
+        """The objects with these Unique Identifiers, in the same order."""
+        return object_rows.look_up(self, identifiers, first=first, with_material=with_material)
 
     def locate(self, query: LocateQuery) -> Located:
         """The objects that meet all criteria, newest first."""
@@ -166,9 +131,10 @@ class View(Inventory):
         """
         try:
             with self.sql.limited(query.limit, in_place=in_place):
-                return permitted.page(
-                    query, self._found(query, shares, limit + 1), self.get, permits, limit
-                )
+                # One more than the page has says whether there is another one.
+                first = PART if query.maximum is None else query.offset + query.maximum + 1
+                found = self.look_up(self._found(query, shares, limit + 1), first=first)
+                return permitted.page(query, found, permits, limit)
         except (ReadingTooLong, permitted.TooMany):
             if in_place:
                 raise ReadingTooLong from None
@@ -213,7 +179,15 @@ class View(Inventory):
     def checked(self, query: LocateQuery, located: Located) -> Located:
         """The result of a search without objects that do not meet the criteria."""
         ids, rest = located.ids[:MAX_CHECKED], located.ids[MAX_CHECKED:]
-        checked = tuple([each for each in ids if self._is_met(query, each)])
+        # Who uses a damaged object learns that it is damaged.
+        checked = tuple(
+            [
+                each.id
+                for each in self.look_up(ids)
+                if each.is_damaged
+                or (each.record is not None and criteria.is_met(query, each.record))
+            ]
+        )
         if located.total is None or len(checked) == len(ids):
             return Located(checked + rest, located.total)
         return Located(checked + rest, located.total - len(ids) + len(checked))
@@ -224,25 +198,14 @@ class View(Inventory):
         rows = self.sql.all(_NAMED, (number, index.text(name)))
         if not rows:  # the name of nearly every new object is new
             return ()
+        # The name of a damaged object stays in use, and who uses the object learns that it is damaged.
         return tuple(
-            identifier for (identifier,) in rows if self._has_name(identifier, owner, name)
+            [
+                each.id
+                for each in self.look_up([identifier for (identifier,) in rows])
+                if each.is_damaged or _has_name(each.record, owner, name)
+            ]
         )
-
-    def _has_name(self, identifier: str, owner: str, name: str) -> bool:
-        try:
-            record = self.get(identifier)
-        except Damaged:
-            return True  # the name stays in use, and who uses the object learns that it is damaged
-        if record is None or record.owner != owner or record.is_destroyed:
-            return False
-        return any(each.name_value == name for each in record.attributes.all(Tag.NAME))
-
-    def _is_met(self, query: LocateQuery, identifier: str) -> bool:
-        try:
-            record = self.get(identifier)
-        except Damaged:
-            return True  # who uses it learns that it is damaged
-        return record is not None and criteria.is_met(query, record)
 
     def setting(self, name: str) -> bytes | None:
         """What the server has stored for itself under this name."""
@@ -329,3 +292,9 @@ class View(Inventory):
                 return None
             number = self._owners[owner] = int(row[0])
         return number
+
+
+def _has_name(record: Record | None, owner: str, name: str) -> bool:
+    if record is None or record.owner != owner or record.is_destroyed:
+        return False
+    return any(each.name_value == name for each in record.attributes.all(Tag.NAME))

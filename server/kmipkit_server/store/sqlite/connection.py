@@ -4,11 +4,16 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
-from kmipkit_server.store.sql.connection import Dialect, Row, Values
+from kmipkit_server.store import index
+from kmipkit_server.store.sql.connection import INDEX, Dialect, Row, Values, index_rows
 from kmipkit_server.store.sqlite.errors import as_store_error, sqlite_errors
+
+# A value of a type without an adapter, such as bytes, is asked for a method that adapts it, which takes
+# longer than to insert it.
+sqlite3.register_adapter(bytes, bytearray)
 
 STEPS_PER_TICK = 5000
 """Steps of SQLite's virtual machine between two calls of the progress handler: half a millisecond."""
@@ -25,12 +30,25 @@ def _name_pattern(pattern: str) -> tuple[str, object]:
     return "instr(i.value, x'00') OR CAST(i.value AS TEXT) GLOB {pattern}", glob
 
 
+def _one_of(values: Sequence[object]) -> tuple[str, Sequence[object]]:
+    # Not with json_each(), which ends a text at a zero character. Few numbers of placeholders are used,
+    # so that the statements stay in the cache of the connection.
+    count = 1 << (len(values) - 1).bit_length()
+    return _placeholders(count), [*values, *[values[-1]] * (count - len(values))]
+
+
+@cache
+def _placeholders(count: int) -> str:
+    return "= ?" if count == 1 else f"IN ({', '.join('?' * count)})"
+
+
 _ROWS_PER_INSERT = 64
 """Rows that one statement inserts; this takes two thirds of the time of single inserts."""
 
 DIALECT = Dialect(
     owner_in="IN (SELECT value FROM json_each(:owner))",
     owners=lambda owners: json.dumps(list(owners)),
+    one_of=_one_of,
     using="{} INDEXED BY {}".format,
     member="IN ({})".format,
     pins_by_order=False,
@@ -51,6 +69,25 @@ def _insertion(table: str, columns: tuple[str, ...], count: int) -> str:
     row = f"({', '.join('?' * len(columns))})"
     rows = ", ".join([row] * count)
     return f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES {rows}"  # noqa: S608 - names
+
+
+@lru_cache(maxsize=32)
+def _index_insertion(places: index.Places) -> str | None:
+    """A statement for rows with these attributes, fields and instances; None if there is none.
+
+    Most new objects have the same ones, so that only owner, object and values are handed over.
+    """
+    if not 0 < len(places) <= _ROWS_PER_INSERT:
+        return None
+    if not all(attribute in index.NAMES_OF_STANDARD for attribute, _, _ in places):
+        return None  # a client has chosen it
+    rows = ", ".join(
+        [
+            f"(?1, '{attribute}', {field:d}, ?{number}, ?2, {instance:d})"
+            for number, (attribute, field, instance) in enumerate(places, start=3)
+        ]
+    )
+    return f"INSERT OR IGNORE INTO attribute_index ({', '.join(INDEX)}) VALUES {rows}"  # noqa: S608 - see above
 
 
 class SQLiteConnection:
@@ -102,6 +139,16 @@ class SQLiteConnection:
         for start in range(0, len(rows), _ROWS_PER_INSERT):
             part = rows[start : start + _ROWS_PER_INSERT]
             self.run(_insertion(table, tuple(columns), len(part)), list(chain.from_iterable(part)))
+
+    def insert_index(
+        self, owner: int, seq: int, places: index.Places, values: Sequence[bytes]
+    ) -> None:
+        """Insert the rows of an object into the index."""
+        statement = _index_insertion(places)
+        if statement is None:
+            self.insert_rows("attribute_index", INDEX, index_rows(owner, seq, places, values))
+        else:
+            self.run(statement, (owner, seq, *map(bytearray, values)))
 
     def delete_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Delete the rows with these values."""

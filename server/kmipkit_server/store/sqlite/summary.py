@@ -63,6 +63,8 @@ class Summary:
         """The number of transactions so far."""
         self.newest = 0
         """The newest time seen, in seconds since 1970."""
+        self._noted: datetime | None = None
+        """The time that was noted last."""
         self.total = 0
         """The sum of the MACs of all objects, settings and entries."""
 
@@ -76,7 +78,9 @@ class Summary:
 
     def note_time(self, now: datetime) -> None:
         """Note the time of a request."""
-        self.newest = max(self.newest, int(now.timestamp()))
+        if now is not self._noted:  # many requests come in the same second
+            self._noted = now
+            self.newest = max(self.newest, int(now.timestamp()))
 
     @property
     def newest_time(self) -> datetime:
@@ -96,7 +100,7 @@ class Summary:
     def read(self) -> bool:
         """Read the row, as after a rollback; whether its MAC is right."""
         counter, newest, total, mac = self._row()
-        self.counter, self.newest = counter, newest
+        self.counter, self.newest, self._noted = counter, newest, None
         self.total = int.from_bytes(total, "big")
         return is_same_mac(mac, self._integrity.of_summary(counter, newest, total))
 
@@ -133,6 +137,7 @@ class Summary:
         is_right = self.read()
         if not is_right:
             self.counter = self.newest = 0
+            self._noted = None
         expected, self.total = self.total, finish_in_thread(sum_of_macs(self._connection))
         agrees = is_right and self.total == expected
         if not agrees:
