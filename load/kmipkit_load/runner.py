@@ -72,9 +72,11 @@ def _measure(
     """Everything before the clean-up, whose result is the last part of the outcome."""
     try:
         session = Session(network, settings.encoding, settings.timeout)
-        vendor = _vendor(session, settings.version)
-        stock = _prepare(Preparation(session, settings, objects), show)
-        session.close()
+        try:
+            vendor = _vendor(session, settings.version)
+            stock = _prepare(Preparation(session, settings, objects), show)
+        finally:
+            session.close()  # the server may permit few of them
         run = Fleet(settings, stock).run(
             objects, lambda status: show(progress_line(settings, status))
         )
@@ -102,13 +104,11 @@ def _prepare(preparation: Preparation, show: Show) -> Stock:
 
 
 def _vendor(session: Session, version: Version) -> str:
-    """What the server calls itself; empty if it does not say. LoadError if there is no response."""
+    """What the server calls itself; empty if it does not say, which is no reason to measure nothing."""
     try:
         response = session.ask(calls.query((QueryFunction.QUERY_SERVER_INFORMATION,)), version)
-    except OperationFailed:
+    except (OperationFailed, LinkFailed, ProtocolError):
         return ""
-    except (LinkFailed, ProtocolError) as error:
-        raise LoadError(str(error)) from None
     return response.vendor_identification or ""
 
 
