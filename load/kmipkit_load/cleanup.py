@@ -18,6 +18,7 @@ from kmipkit_load.encoding import MALFORMED, Failure
 from kmipkit_load.finding import Finder, Unfound
 from kmipkit_load.measures import Measures
 from kmipkit_load.network import Network
+from kmipkit_load.pace import Overdue
 from kmipkit_load.settings import Settings
 from kmipkit_load.source import REVOCATION, Objects, Request
 
@@ -212,7 +213,7 @@ class _Pace:
         """Until now."""
         return now
 
-    def overdue(self, now: int) -> Iterator[int]:
+    def overdue(self, now: int) -> Iterator[Overdue]:
         """None ever is."""
         del now
         return iter(())

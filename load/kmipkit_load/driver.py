@@ -271,8 +271,8 @@ class Driver:
             self._requests.unanswered(request, may_have_arrived=may_have_arrived)
 
     def _give_up_overdue(self, now: int) -> None:
-        for intended in self._pace.overdue(now):
-            self._measures.give_up(OVERDUE, intended, now, NOT_SENT)
+        for overdue in self._pace.overdue(now):
+            self._measures.give_up_all(OVERDUE, overdue, now, NOT_SENT)
 
     def _finish(self) -> None:
         """Count what was not answered, and close all connections."""

@@ -72,6 +72,9 @@ def make_pace(settings: Settings, index: int, begin: int, random: Random) -> Pac
     # The processes take turns, so that the times of all together are at equal distances.
     rate = settings.rate / settings.processes
     first = begin + round(index / settings.rate * 1e9)
+    if settings.arrivals == "even":
+        # The measurement begins with a request, however few there are.
+        first += measured - begin - round(int(settings.warm_up * rate) / rate * 1e9)
     return Open(measured, end, number, schedule(settings.arrivals, rate, first, random))
 
 
