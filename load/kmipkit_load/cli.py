@@ -97,26 +97,36 @@ def _report(finished: "Finished", options: RunOptions) -> int:
             return EXIT_INTERRUPTED
         echo(f"Error: {finished.problem}", err=True)
         return EXIT_FAILURE
+    # Nothing of the results is lost if one of the places where they go cannot be written.
+    unwritten = _write_run(document, options.reports)
     if options.as_json:
         echo_json(document)
     else:
         for line in summary(document):
             echo(line)
-    _write_run(document, options.reports)
+    for problem in unwritten:
+        echo(f"Error: {problem}", err=True)
     if finished.was_interrupted:
         return EXIT_INTERRUPTED
     failed = is_exceeded(options.max_errors, document["failed"], document["requests"])
-    return EXIT_FAILURE if failed or finished.removal.left or document["problems"] else 0
+    is_incomplete = finished.removal.left or document["problems"] or not document["requests"]
+    return EXIT_FAILURE if failed or is_incomplete or unwritten else 0
 
 
-def _write_run(document: dict[str, Any], reports: Reports) -> None:
-    from kmipkit.reports import write_text
+def _write_run(document: dict[str, Any], reports: Reports) -> list[str]:
+    """Write all reports that can be written; why others cannot."""
+    from kmipkit.reports import ReportNotWritten, write_text
     from kmipkit_load.page import run_page
     from kmipkit_load.results import as_text
 
     forms = {"json": as_text, "html": run_page}
+    unwritten = []
     for form, path in reports:
-        write_text(path, forms[form](document))
+        try:
+            write_text(path, forms[form](document))
+        except ReportNotWritten as error:
+            unwritten.append(str(error))
+    return unwritten
 
 
 @bench.command()

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kmipkit_client._network.reasons import describe
 
@@ -37,7 +37,7 @@ class Peer(NamedTuple):
     """Where connections go."""
 
     family: socket.AddressFamily
-    address: tuple[str, int]
+    address: tuple[Any, ...]
     name: str
     """The name that the certificate must have."""
     context: ssl.SSLContext

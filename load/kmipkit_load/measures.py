@@ -225,8 +225,8 @@ class Measures:
     def rate(self) -> float:
         """Successful requests in a second.
 
-        Over a given time, what has begun before and ends in it makes up for what has begun in it and ends
-        later. A run that ends with its last response has nothing to make up for.
+        Over a given time, what has begun before and ends in it makes up for what has begun in it and
+        ends later. A run that ends with its last response has nothing to make up for.
         """
         has_time = self.end is not None and max(self.last, self.ended) >= self.end
         counted = self.in_time if has_time else self.succeeded

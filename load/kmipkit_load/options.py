@@ -52,6 +52,8 @@ def _address(text: str) -> tuple[str, int]:
 
 def _https(text: str) -> tuple[int, str]:
     port, slash, path = text.partition("/")
+    if not re.fullmatch(r"[\x21-\x7e]*", path):
+        raise ValueError  # the path of a URL has no other characters (RFC 3986 §2)
     return _port(port), f"/{path}" if slash else HTTPS_PATH
 
 

@@ -3,9 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
+from pathlib import Path
 
 import click
-from kmipkit_certs.passwords import from_command_line
+from kmipkit_certs.passwords import KeyPassword, first_line, from_command_line
 
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load import mixes
@@ -19,6 +21,7 @@ from kmipkit_load.preparation import planned
 from kmipkit_load.runner import negotiated
 from kmipkit_load.settings import Settings
 from kmipkit_load.target import Target
+from kmipkit_load.texts import objects
 
 
 def check_usage(options: RunOptions) -> None:
@@ -83,11 +86,18 @@ def _target(options: RunOptions) -> Target:
         options.ca,
         options.cert,
         options.key,
-        from_command_line(options.key_password_file),
+        _password(options.key_password_file),
         https=path,
         media=ENCODINGS[options.encoding],
         tls=options.tls,
     )
+
+
+def _password(file: Path | None) -> KeyPassword:
+    """The password, read once: the file may be a pipe, and each process of the run needs it."""
+    if file is None:
+        return from_command_line(None)
+    return KeyPassword(text=first_line(file))
 
 
 def _mix(options: RunOptions) -> Mix:
@@ -117,7 +127,7 @@ def announcement(settings: Settings) -> Iterator[str]:
     prepared = planned(settings)
     creating = [line.label for line in settings.mix.lines if line.operation.creates]
     if prepared:
-        yield f"This run creates {prepared:,} objects on {address} before it measures."
+        yield f"This run creates {objects(prepared)} on {address} before it measures."
     if creating:
         yield f"It creates objects while it measures ({', '.join(creating)}): {_bound(settings)}."
     if prepared or creating:
@@ -127,11 +137,19 @@ def announcement(settings: Settings) -> Iterator[str]:
 
 
 def _bound(settings: Settings) -> str:
-    most = [] if settings.requests is None else [f"{settings.requests:,} at most"]
+    """How many requests there will be, with those of the warm-up."""
+    if settings.requests is None:
+        return _requests_in(settings, (settings.duration or 0) + settings.warm_up)
+    most = f"{settings.requests:,} at most"
     if settings.duration is not None:
-        seconds = settings.duration + settings.warm_up
-        if settings.rate is None:
-            most.append(f"as many as the server can in {seconds:g} s")
-        else:
-            most.append(f"{settings.rate * seconds:,.0f} at most")
-    return ", and ".join(most)
+        most += f" and {_requests_in(settings, settings.duration)}"
+    if settings.warm_up:
+        most += f", and {_requests_in(settings, settings.warm_up)} of warm-up"
+    return most
+
+
+def _requests_in(settings: Settings, seconds: float) -> str:
+    if settings.rate is None:
+        return f"as many as the server can in {seconds:g} s"
+    about = "about " if settings.arrivals == "poisson" else ""
+    return f"{about}{ceil(settings.rate * seconds):,} in {seconds:g} s"

@@ -114,7 +114,11 @@ def _grid(x: Axis, y: Axis) -> str:
 def _curve(curve: Curve, x: Axis, y: Axis) -> str:
     if curve.bars:
         return _bars(curve, x, y)
-    path = " ".join(f"{_x(x, a)},{_y(y, b)}" for a, b in curve.points)
+    places = [(_x(x, a), _y(y, b)) for a, b in curve.points]
+    if len(set(places)) == 1:  # no line would be seen
+        [(across, down), *_] = places
+        return f'<circle class="series-{curve.color}" cx="{across}" cy="{down}" r="4"/>'
+    path = " ".join(f"{across},{down}" for across, down in places)
     dashes = ' stroke-dasharray="5 4"' if curve.dashed else ""
     return f'<polyline class="series-{curve.color}" points="{path}"{dashes}/>'
 

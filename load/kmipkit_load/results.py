@@ -23,6 +23,8 @@ BUSY = 0.85
 """A process that used more than this share of a core may have been the limit itself."""
 LATE = 0.1
 """The generator's own delay at 99 %, relative to the median latency, that is still harmless."""
+MIN_LAGS = 100
+"""Requests with which 1 % of them says something."""
 MIN_LATE = 1_000_000
 """Nanoseconds of its own delay that are always harmless."""
 
@@ -50,8 +52,8 @@ def document(settings: Settings, moment: Moment, run: Run, removal: Removal) -> 
         "requests": measures.succeeded + measures.failed,
         "succeeded": measures.succeeded,
         "failed": measures.failed,
-        "seconds": round(measures.seconds, 3),
-        "rate": round(measures.rate, 2),
+        "seconds": round(measures.seconds, 6),
+        "rate": float(f"{measures.rate:.6g}"),
         "latency": _latency(measures.latency),
         "operations": {
             label: _operation(measures, label, settings) for label in sorted(measures.tallies)
@@ -99,7 +101,10 @@ def milliseconds(nanoseconds: float) -> float:
     return round(nanoseconds / 1e6, 3)
 
 
-def _latency(histogram: Histogram) -> dict[str, float]:
+def _latency(histogram: Histogram) -> dict[str, float | None]:
+    """Percentiles; all of them are null if there is no latency."""
+    if not histogram.number:
+        return dict.fromkeys(("mean", *(f"p{percent:g}" for percent in PERCENTILES), "max"))
     return {
         "mean": milliseconds(histogram.mean),
         **{f"p{percent:g}": milliseconds(histogram.percentile(percent)) for percent in PERCENTILES},
@@ -145,6 +150,7 @@ def _connections(measures: Measures) -> dict[str, Any]:
 def _series(measures: Measures) -> list[dict[str, Any]]:
     width = measures.width / 1e9
     last = max(measures.intervals, default=-1)
+    end = max(measures.seconds, (measures.last - measures.begin) / 1e9)
     rows = []
     for number in range(last + 1):
         interval = measures.intervals.get(number)
@@ -152,7 +158,8 @@ def _series(measures: Measures) -> list[dict[str, Any]]:
         rows.append(
             {
                 "from": round(number * width, 3),
-                "width": width,
+                # The last one may be cut short by the end of the run.
+                "width": round(max(min(width, end - number * width), 1e-6), 6),
                 "succeeded": interval.succeeded if interval else 0,
                 "failed": interval.failed if interval else 0,
                 "p50": milliseconds(latency.percentile(50)),
@@ -191,7 +198,7 @@ def limits(
             f"A load process waited for a core {waiting:.0%} of the time: its machine was full."
             " Run the load generator on another machine than the server."
         )
-    late = lag.percentile(99)
+    late = lag.percentile(99) if lag.number >= MIN_LAGS else 0
     if late > max(MIN_LATE, LATE * latency.percentile(50)):
         found.append(
             f"1 % of the requests began {milliseconds(late):.1f} ms late or more although a"

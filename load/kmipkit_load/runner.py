@@ -15,7 +15,7 @@ from kmipkit_load import cleanup, results
 from kmipkit_load.cleanup import Removal
 from kmipkit_load.errors import LinkFailed, LoadError
 from kmipkit_load.fleet import Fleet, Run, Status
-from kmipkit_load.network import Network, Sockets
+from kmipkit_load.network import CONNECT_TIMEOUT, Network, Sockets
 from kmipkit_load.preparation import Preparation
 from kmipkit_load.results import Moment
 from kmipkit_load.session import Session
@@ -42,6 +42,7 @@ class Finished:
 
 def negotiated(settings: Settings) -> Settings:
     """The settings with the newest version that the target supports. LoadError if there is none."""
+    settings = _located(settings)
     with Sockets(settings.target) as network:
         session = Session(network, settings.encoding, settings.timeout)
         try:
@@ -50,9 +51,14 @@ def negotiated(settings: Settings) -> Settings:
             raise LoadError(f"{settings.target.address}: {error}") from None
 
 
+def _located(settings: Settings) -> Settings:
+    return replace(settings, target=settings.target.located(CONNECT_TIMEOUT))
+
+
 def carry_out(settings: Settings, show: Show, started: datetime) -> Finished:
     """Prepare, measure and clean up. Ctrl-C ends each of these; what was created is destroyed."""
     objects = Objects()
+    settings = _located(settings)
     with Sockets(settings.target) as network:
 
         def removing(removed: int, total: int) -> None:
