@@ -16,6 +16,7 @@ from kmipkit.spec.titles import title
 from kmipkit_load.driver import Driver, Work
 from kmipkit_load.encoding import MALFORMED, Failure
 from kmipkit_load.finding import Finder, Unfound
+from kmipkit_load.interrupts import Interrupts
 from kmipkit_load.measures import Measures
 from kmipkit_load.network import Network
 from kmipkit_load.pace import Overdue
@@ -219,15 +220,18 @@ class _Pace:
         return iter(())
 
 
-def clean(network: Network, settings: Settings, objects: Objects, show: Show) -> Removal:
+def clean(
+    network: Network, settings: Settings, objects: Objects, show: Show, interrupts: Interrupts
+) -> Removal:
     """Destroy all objects. Ctrl-C ends it early; what is left then is in the result."""
     names = dict.fromkeys(objects.uncertain, NOT_LOCATED)
     removals = Removals(settings, objects)
     try:
-        if names:
-            _locate(network, settings, objects, names)
-            removals = Removals(settings, objects)
-        _remove(network, settings, removals, len(objects.made), show)
+        with interrupts.raising():
+            if names:
+                _locate(network, settings, objects, names)
+                removals = Removals(settings, objects)
+            _remove(network, settings, removals, show)
     except KeyboardInterrupt:
         removals.stop()
     return Removal(removals.removed, {**removals.left, **names})
@@ -250,11 +254,9 @@ def _locate(network: Network, settings: Settings, objects: Objects, names: dict[
         finder.close()
 
 
-def _remove(
-    network: Network, settings: Settings, removals: Removals, total: int, show: Show
-) -> None:
+def _remove(network: Network, settings: Settings, removals: Removals, show: Show) -> None:
     """Send the requests; in the end over one connection, for a server that has refused others."""
-    timeout = round(settings.timeout * 1e9)
+    timeout, total = round(settings.timeout * 1e9), len(removals.left)
 
     def tick(now: int) -> bool:
         del now

@@ -74,13 +74,13 @@ def run(**values: Any) -> None:
 
 
 def _carry_out(settings: "Settings") -> "Finished":
-    from kmipkit_load.fleet import termination_as_interrupt
+    from kmipkit_load.interrupts import Interrupts
     from kmipkit_load.runner import carry_out
 
     status = StatusLine()
     try:
-        with termination_as_interrupt():
-            return carry_out(settings, status.show, datetime.now(UTC))
+        with Interrupts() as interrupts:
+            return carry_out(settings, status.show, datetime.now(UTC), interrupts)
     finally:
         status.clear()
 

@@ -15,6 +15,7 @@ from kmipkit_load import cleanup, results
 from kmipkit_load.cleanup import Removal
 from kmipkit_load.errors import LinkFailed, LoadError
 from kmipkit_load.fleet import Fleet, Run, Status
+from kmipkit_load.interrupts import Interrupts
 from kmipkit_load.network import CONNECT_TIMEOUT, Network, Sockets
 from kmipkit_load.preparation import Preparation
 from kmipkit_load.results import Moment
@@ -55,7 +56,9 @@ def _located(settings: Settings) -> Settings:
     return replace(settings, target=settings.target.located(CONNECT_TIMEOUT))
 
 
-def carry_out(settings: Settings, show: Show, started: datetime) -> Finished:
+def carry_out(
+    settings: Settings, show: Show, started: datetime, interrupts: Interrupts
+) -> Finished:
     """Prepare, measure and clean up. Ctrl-C ends each of these; what was created is destroyed."""
     objects = Objects()
     settings = _located(settings)
@@ -65,25 +68,31 @@ def carry_out(settings: Settings, show: Show, started: datetime) -> Finished:
             show(f"destroying what the run has created: {removed:,} of {total:,}")
 
         try:
-            finished = _measure(network, settings, objects, show, started)
+            finished = _measure(network, settings, objects, show, started, interrupts)
         except Exception:  # a defect of ours must not leave objects on the server, either
-            cleanup.clean(network, settings, objects, removing)
+            cleanup.clean(network, settings, objects, removing, interrupts)
             raise
-        return finished(cleanup.clean(network, settings, objects, removing))
+        return finished(cleanup.clean(network, settings, objects, removing, interrupts))
 
 
 def _measure(
-    network: Network, settings: Settings, objects: Objects, show: Show, started: datetime
+    network: Network,
+    settings: Settings,
+    objects: Objects,
+    show: Show,
+    started: datetime,
+    interrupts: Interrupts,
 ) -> Callable[[Removal], Finished]:
     """Everything before the clean-up, whose result is the last part of the outcome."""
     try:
         session = Session(network, settings.encoding, settings.timeout)
         try:
-            vendor = _vendor(session, settings.version)
-            stock = _prepare(Preparation(session, settings, objects), show)
+            with interrupts.raising():
+                vendor = _vendor(session, settings.version)
+                stock = _prepare(Preparation(session, settings, objects), show)
         finally:
             session.close()  # the server may permit few of them
-        run = Fleet(settings, stock).run(
+        run = Fleet(settings, stock, interrupts).run(
             objects, lambda status: show(progress_line(settings, status))
         )
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kmipkit_load import cleanup, mixes
 from kmipkit_load.encoding import Encoding
+from kmipkit_load.interrupts import Interrupts
 from kmipkit_load.settings import Settings
 from kmipkit_load.source import Objects
 from kmipkit_load.target import Target
@@ -61,7 +62,7 @@ def objects(active: int = 0, fresh: int = 0, uncertain: int = 0) -> Objects:
 
 
 def clean(network: VirtualNetwork, every: Objects) -> cleanup.Removal:
-    return cleanup.clean(network, SETTINGS, every, lambda removed, total: None)
+    return cleanup.clean(network, SETTINGS, every, lambda removed, total: None, Interrupts())
 
 
 def answering(body: bytes) -> VirtualNetwork:
@@ -163,7 +164,7 @@ def test_a_server_with_few_connections_is_cleaned_up() -> None:
 def test_a_run_with_one_connection_is_cleaned_up_over_one() -> None:
     network = answering(response())
     settings = replace(SETTINGS, connections=1)
-    cleanup.clean(network, settings, objects(fresh=20), lambda removed, total: None)
+    cleanup.clean(network, settings, objects(fresh=20), lambda removed, total: None, Interrupts())
     assert network.opened == 1
 
 
