@@ -186,7 +186,8 @@ class Fleet:
             if each.outcome is None:
                 problems.append(
                     f"load process {index} ended without a result; objects whose names begin with"
-                    f" {self._settings.prefix}{index}- may be left on the server"
+                    f" {self._settings.prefix}{index}- may be left on the server:"
+                    f" kmipkit bench clean {self._settings.run} destroys them"
                 )
                 continue
             measures.add(each.outcome.measures)

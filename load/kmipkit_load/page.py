@@ -152,10 +152,12 @@ def _time_plot(title: str, documents: Sequence[Document], names: Sequence[str]) 
         rates = [(row["from"], row["succeeded"] / row["width"]) for row in series]
         failed = [(row["from"], row["failed"] / row["width"]) for row in series]
         ends.append(max((row["from"] + row["width"] for row in series), default=0.0))
-        highest += [rate for _, rate in (*rates, *failed)]
+        succeeded = [value for _, value in rates]
         curves.append(Curve(name, rates, color, bars=len(documents) == 1, dashed=color > 1))
         if len(documents) == 1:
-            curves.append(Curve("failed", failed, 6, bars=True))
+            curves.append(Curve("failed", failed, 6, bars=True, bases=succeeded))
+            succeeded = [one + other for one, (_, other) in zip(succeeded, failed, strict=True)]
+        highest += succeeded
     description = f"{title} over time, at most {max(highest):,.0f}"
     return plot(title, description, linear(max(ends), _seconds), linear(max(highest)), curves)
 

@@ -16,7 +16,7 @@ from kmipkit_load.encoding import ENCODINGS, Encoding
 from kmipkit_load.errors import MixError
 from kmipkit_load.keys import KEYS
 from kmipkit_load.mixes import Mix
-from kmipkit_load.options import HTTPS_PATH, RunOptions
+from kmipkit_load.options import HTTPS_PATH, RunOptions, TargetOptions
 from kmipkit_load.preparation import planned
 from kmipkit_load.runner import negotiated
 from kmipkit_load.settings import Settings
@@ -47,12 +47,9 @@ def settings_of(options: RunOptions) -> Settings:
     A usage error for options that are not valid; LoadError or ClientError if the target cannot be used.
     """
     check_usage(options)
-    settings = Settings(
+    settings = replace(
+        _basic(options, _mix(options)),
         run=secrets.token_hex(4),
-        target=_target(options),
-        mix=_mix(options),
-        version=V1_0 if options.kmip is None else _version(options.kmip),
-        encoding=Encoding(ENCODINGS[options.encoding]),
         connections=options.connections,
         processes=options.processes,
         duration=options.duration,
@@ -61,7 +58,6 @@ def settings_of(options: RunOptions) -> Settings:
         rate=options.rate,
         arrivals=options.arrivals,
         reuse=Reuse.COLD if options.cold else Reuse.RESUMED if options.resumed else Reuse.KEEP,
-        timeout=options.timeout,
         seed=options.seed,
     )
     if options.kmip is None:
@@ -70,11 +66,28 @@ def settings_of(options: RunOptions) -> Settings:
     return settings
 
 
+def settings_to_clean(options: TargetOptions) -> Settings:
+    """The settings to clean up after earlier runs."""
+    settings = _basic(options, mixes.of_operation("get"))
+    return negotiated(settings) if options.kmip is None else settings
+
+
+def _basic(options: TargetOptions, mix: Mix) -> Settings:
+    return Settings(
+        run="",
+        target=_target(options),
+        mix=mix,
+        version=V1_0 if options.kmip is None else _version(options.kmip),
+        encoding=Encoding(ENCODINGS[options.encoding]),
+        timeout=options.timeout,
+    )
+
+
 def _version(text: str) -> Version:
     return Version(*map(int, text.split(".")))
 
 
-def _target(options: RunOptions) -> Target:
+def _target(options: TargetOptions) -> Target:
     host, port = options.target
     https = options.https
     if https is None and options.encoding != "ttlv":

@@ -4,6 +4,7 @@ So a server that lacks an operation is found at once, with what it said, and not
 One that fails now and then can be measured all the same: what it refuses is asked for again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -23,7 +24,7 @@ from kmipkit_load.mixes import MAX_PAIRS, Line
 from kmipkit_load.operations import LIFE_CYCLE, Asked, Prepared, create, create_key_pair
 from kmipkit_load.session import Session
 from kmipkit_load.settings import Settings
-from kmipkit_load.source import STAGES, Objects, Source
+from kmipkit_load.source import STAGES, Objects, Request, Source
 from kmipkit_load.worker import Stock
 
 Show = Callable[[int, int], None]
@@ -151,14 +152,28 @@ class Preparation:
                 Random(0),  # noqa: S311 - the order of requests
             )
             try:
-                for _ in range(len(STAGES) if line.operation.name == LIFE_CYCLE else 1):
-                    self._try(source)
+                self._see_all(source, len(STAGES) if line.operation.name == LIFE_CYCLE else 1)
             finally:
                 self._objects.made |= source.objects.made
                 self._objects.uncertain += source.objects.uncertain
 
-    def _try(self, source: Source) -> None:
-        request = next(source)
+    def _see_all(self, source: Source, number: int) -> None:
+        """Send requests until so many kinds have succeeded."""
+        seen: set[str] = set()
+        failures: Counter[str] = Counter()
+        while len(seen) < number:
+            request = next(source)
+            problem = self._problem(source, request)
+            if problem is None:
+                seen.add(request.label)
+                continue
+            failures[request.label] += 1
+            if failures[request.label] == ATTEMPTS:
+                raise LoadError(problem)
+
+    def _problem(self, source: Source, request: Request) -> str | None:
+        """Why a request has failed each time; None if it has succeeded."""
+        problem = None
         for _ in range(ATTEMPTS):
             try:
                 response = self._session.exchange(request.body)
@@ -169,10 +184,10 @@ class Preparation:
                 continue
             failure = source.answered(request, response)
             if failure is None:
-                return
+                return None
             said = f": {failure.example}" if failure.example else ""
             problem = f"the server refuses {request.label}: {failure.reason}{said}"
-        raise LoadError(problem)
+        return problem
 
 
 def _refusal(line: Line, failure: OperationFailed) -> str:

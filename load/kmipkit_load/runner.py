@@ -33,6 +33,7 @@ Show = Callable[[str], None]
 class Finished:
     """A run that has ended."""
 
+    run: str
     removal: Removal
     document: dict[str, Any] | None = None
     """The results; None if it ended before the measurement."""
@@ -96,18 +97,19 @@ def _measure(
             objects, lambda status: show(progress_line(settings, status))
         )
     except KeyboardInterrupt:
-        return lambda removal: Finished(removal, was_interrupted=True)
+        return lambda removal: Finished(settings.run, removal, was_interrupted=True)
     except LoadError as error:
         problem = str(error)
-        return lambda removal: Finished(removal, problem=problem)
+        return lambda removal: Finished(settings.run, removal, problem=problem)
     return lambda removal: _finished(settings, Moment(started, vendor), run, removal)
 
 
 def _finished(settings: Settings, moment: Moment, run: Run, removal: Removal) -> Finished:
     if run.problems and not run.measures.succeeded:
-        return Finished(removal, None, "; ".join(run.problems), run.was_interrupted)
+        problems = "; ".join(run.problems)
+        return Finished(settings.run, removal, None, problems, run.was_interrupted)
     document = results.document(settings, moment, run, removal)
-    return Finished(removal, document, "", run.was_interrupted)
+    return Finished(settings.run, removal, document, "", run.was_interrupted)
 
 
 def _prepare(preparation: Preparation, show: Show) -> Stock:

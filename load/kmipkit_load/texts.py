@@ -100,7 +100,8 @@ def summary(document: Document) -> Iterator[str]:
     yield ""
     yield generator(document["generator"])
     yield from document["generator"]["limits"]
-    yield from removal_lines(document["cleanup"]["removed"], document["cleanup"]["left"])
+    cleanup = document["cleanup"]
+    yield from removal_lines(cleanup["removed"], cleanup["left"], document["run"])
     yield from document["problems"]
     if document["interrupted"]:
         yield "The run was interrupted; the results are those until then."
@@ -140,8 +141,16 @@ def generator(effort: Mapping[str, Any]) -> str:
     return f"The load generator used {shares} of a core{late}."
 
 
-def removal_lines(removed: int, left: Mapping[str, str]) -> Iterator[str]:
-    """What became of the created objects."""
+def leftover_lines(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What earlier runs have left."""
+    if not runs:
+        yield "No run has left anything here."
+    for run, identifiers in sorted(runs.items()):
+        yield f"{run}  {objects(len(identifiers))}"
+
+
+def removal_lines(removed: int, left: Mapping[str, str], run: str = "") -> Iterator[str]:
+    """What became of the created objects. ``run`` is who has left them, if somebody else could help."""
     if removed:
         yield f"Cleaned up: {objects(removed)} destroyed."
     if left:
@@ -149,4 +158,6 @@ def removal_lines(removed: int, left: Mapping[str, str]) -> Iterator[str]:
         for identifier, reason in list(left.items())[:SHOWN]:
             yield f"  {identifier}: {reason}"
         if len(left) > SHOWN:
-            yield f"  and {len(left) - SHOWN:,} more; --json has all of them"
+            yield f"  and {len(left) - SHOWN:,} more"
+        if run:
+            yield f"To try again: kmipkit bench clean {run} with the options of this server."

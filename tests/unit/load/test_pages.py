@@ -150,16 +150,38 @@ def test_an_operation_without_a_success_has_no_latency() -> None:
     assert not [each for each in compared.rows if each.name.startswith("create")]
 
 
-def test_the_last_interval_ends_with_the_run() -> None:
-    """A run of 2.5 s is no slower in its last half second."""
+@pytest.mark.parametrize(
+    ("length", "widths"), [(2500, [1, 1, 0.5]), (2010, [1, 1.01]), (1, [0.01])]
+)
+def test_the_last_interval_ends_with_the_run(length: int, widths: list[float]) -> None:
+    """A run of 2.5 s is no slower in its last half second, and one of 2.01 s no faster in its last one."""
     measures = Measures(0, None, 1000 * MILLISECOND)
-    for now in range(0, 2500, 10):
+    for now in range(0, length, 10):
         measures.succeed("get", now * MILLISECOND, (now + 10) * MILLISECOND)
     series = results(measures)["series"]
-    assert [row["width"] for row in series] == [1, 1, 0.5]
-    assert [row["succeeded"] / row["width"] for row in series] == pytest.approx(
-        [100, 100, 100], 0.03
-    )
+    assert [row["width"] for row in series] == pytest.approx(widths)
+    rates = [row["succeeded"] / row["width"] for row in series]
+    assert rates == pytest.approx([100] * len(widths), 0.03)
+
+
+def test_failures_stand_upon_successes_in_the_plot() -> None:
+    """Drawn in the same place, half of them would look like all."""
+    measures = Measures(0, 1000 * MILLISECOND, 1000 * MILLISECOND)
+    for number in range(20):
+        measures.succeed("get", number, number + 1)
+        measures.fail("get", number, number + 1, "General Failure")
+    page = run_page(results(measures))
+    plot_of_rate = page[page.index("Requests per second") :].partition("</svg>")[0]
+    bars = {
+        color: (float(top), float(height))
+        for color, top, height in re.findall(
+            r'rect class="series-(\d)" x="[^"]+" y="([^"]+)" width="[^"]+" height="([^"]+)"',
+            plot_of_rate,
+        )
+    }
+    (success_top, success_height), (failure_top, failure_height) = bars["1"], bars["6"]
+    assert success_height == pytest.approx(failure_height) != 0
+    assert failure_top + failure_height == pytest.approx(success_top)
 
 
 @pytest.mark.parametrize(
