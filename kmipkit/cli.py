@@ -152,7 +152,7 @@ def _is_told(error: Exception, loaded: EntryPoint | None) -> bool:
         echo(f"Error: {error}", err=True)
     elif isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
         # Of a help, which click prints itself: what we write to files has its own errors.
-        _output_failed(OutputFailed(error.strerror, err=False))
+        _output_failed(OutputFailed(error.strerror or str(error), err=False))
     else:
         return False
     return True

@@ -253,7 +253,7 @@ class Dispatcher:
         response would be true. A message that a peer has handed over stays here.
         """
         exchange = Exchange(identity, self.clock(), self.server.state.revision)
-        prepared = self.prepared.find(data) or self.prepared.find_similar(data)
+        prepared = self.prepared.find(data, identity.name)
         try:
             request = prepared.request if prepared is not None else await self._read(data, identity)
             if len(request.items) > 1 or request.later:
@@ -271,7 +271,7 @@ class Dispatcher:
             answer = handed
         answer = answer or await self._answer(request, exchange, prepared, plan, data)
         if prepared is None or answer.repeated is not None:
-            self.prepared.keep(data, request, answer, self.server)
+            self.prepared.keep(data, request, answer, self.server, identity.name)
         exchange.results = answer.results
         try:
             await self._conclude(exchange)
@@ -480,7 +480,7 @@ class Dispatcher:
                 repetition.read, account=exchange.identity.name, on_commit=repetition.publish
             )
         except Outdated:
-            self.prepared.forget(match.prepared.key)
+            self.prepared.forget(match.prepared.key, exchange.identity.name)
             return None
         except (NotRepeated, StateChanged, StoreError):
             return None

@@ -154,7 +154,7 @@ def test_an_operation_without_a_success_has_no_latency() -> None:
     ("length", "widths"), [(2500, [1, 1, 0.5]), (2010, [1, 1.01]), (1, [0.01])]
 )
 def test_the_last_interval_ends_with_the_run(length: int, widths: list[float]) -> None:
-    """A run of 2.5 s is no slower in its last half second, and one of 2.01 s no faster in its last one."""
+    """One of 2.5 s is no slower in its last half second; one of 2.01 s no faster in its last 10 ms."""
     measures = Measures(0, None, 1000 * MILLISECOND)
     for now in range(0, length, 10):
         measures.succeed("get", now * MILLISECOND, (now + 10) * MILLISECOND)
