@@ -99,18 +99,6 @@ class _Share:
         self.seen: set[int] = set()
         """Hashes of requests that came once: most requests do not come again."""
 
-    def find_similar(self, data: bytes) -> Match | None:
-        """The answer to a request that differs in its values only; None if there is none."""
-        for gaps in self.shapes.get(len(data), ()):
-            key, values = cut(data, gaps)
-            found = self.answers.get(key)
-            if found is not None:
-                prepared = found.prepared
-                assert prepared.make is not None
-                request, item = prepared.make.with_values(values)
-                return Match(prepared, request, item, values)
-        return None
-
     def note_shape(self, length: int, gaps: Gaps) -> None:
         if len(self.shapes) > 2 * len(self.answers):
             self.shapes.clear()  # most of them are those of answers that are no longer kept
@@ -137,7 +125,19 @@ class PreparedAnswers:
         share = self._shares.get(account)
         if share is None:
             return None
-        return share.answers.get(data) or share.find_similar(data)
+        answers = share.answers
+        found = answers.get(data)
+        if found is not None:
+            return found
+        for gaps in share.shapes.get(len(data), ()):
+            key, values = cut(data, gaps)
+            found = answers.get(key)
+            if found is not None:
+                prepared = found.prepared
+                assert prepared.make is not None
+                request, item = prepared.make.with_values(values)
+                return Match(prepared, request, item, values)
+        return None
 
     def keep(
         self, data: bytes, request: Request, answer: Answer, server: Server, account: str
