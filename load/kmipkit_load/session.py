@@ -13,6 +13,7 @@ from kmipkit.pairing import check_pairing
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load.encoding import Encoding
 from kmipkit_load.errors import LinkFailed, LoadError
+from kmipkit_load.framing import CLOSED
 from kmipkit_load.network import Network
 
 
@@ -63,9 +64,9 @@ class Session:
             try:
                 common = messages.common_version(self._response(request, version))
             except (LinkFailed, ProtocolError) as error:
-                if isinstance(error, LinkFailed) and not error.may_have_arrived:
-                    raise LoadError(str(error)) from None
-                problem = problem or str(error)
+                problem = str(error)
+                if isinstance(error, LinkFailed) and problem != CLOSED:
+                    raise LoadError(problem) from None
             else:
                 if common is not None:
                     return common

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from kmipkit_load.cli import bench
 from kmipkit_load.target import Target
+from served_key_server import PKI
 
 from kmipkit.testing import key_server
 
@@ -90,6 +91,29 @@ def test_a_server_of_kmip_1_0_that_knows_nothing_else(kms: Any) -> None:
     kms.faults.add("unsupported-version", only=["1.0"])
     document = run(kms, "--requests", "20", "--mix", "arrays", code=0)
     assert document["settings"]["kmip"] == "1.0"
+
+
+def test_a_client_that_is_not_trusted_is_told_so(kms: Any, tmp_path: Path) -> None:
+    """With TLS 1.3 the server says so after the handshake of the client; no version would help."""
+    pki = PKI(tmp_path / "pki")
+    files = pki.directory.files("vcenter")
+    more = ("--cert", str(files.cert), "--key", str(files.key), "--requests", "5")
+    result = CliRunner().invoke(
+        bench,
+        ["run", "--server", f"{kms.host}:{kms.port}", *QUICK, *more, "--ca", str(kms.settings.ca)],
+    )
+    assert result.exit_code == 1
+    assert str(result.exception).endswith(
+        "TLS: the server does not trust the authority of the client certificate"
+    )
+
+
+def test_a_server_that_breaks_off_whatever_it_is_asked(kms: Any) -> None:
+    kms.faults.add("drop", after=0)
+    result = invoke(kms, "--requests", "5", code=1)
+    assert str(result.exception).endswith(
+        "the server closed the connection; if it needs another version, give it with --kmip"
+    )
 
 
 def test_a_slow_server(kms: Any) -> None:
