@@ -223,7 +223,10 @@ class Link:
         """Close; the reason is the same for equal failures, so that they are counted together."""
         was_open = self.is_open
         self.close()
-        reason = CLOSED if was_open and isinstance(error, _CLOSINGS) else describe(error)
+        if isinstance(error, _CLOSINGS):
+            reason = CLOSED if was_open else f"{CLOSED} during the TLS handshake"
+        else:
+            reason = describe(error)
         return LinkFailed(reason, may_have_arrived=was_open)
 
     def close(self) -> None:

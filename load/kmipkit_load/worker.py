@@ -114,7 +114,11 @@ def run_share(
             driver.connect()
         except LinkFailed as failure:
             measures = make_measures(settings, network.now())
-            return Outcome(measures, source.objects, f"cannot open all connections: {failure}")
+            problem = (
+                f"cannot open all connections, only {driver.open_connections} of"
+                f" {settings.share(settings.connections, index)}: {failure}"
+            )
+            return Outcome(measures, source.objects, problem)
         begin = start()
         measures = make_measures(settings, begin)
         network.handshake = measures.handshake

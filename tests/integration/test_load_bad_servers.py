@@ -116,6 +116,23 @@ def test_a_server_that_breaks_off_whatever_it_is_asked(kms: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("limit", ["connections_per_address", "connections_per_account"])
+def test_a_server_that_permits_few_connections(limit: str) -> None:
+    """It breaks connections off before TLS, or after. Then only the requests show it."""
+    with key_server(settings={"limits": {limit: 5}}) as kms:
+        assert run(kms, "--requests", "5", "--connections", "5", code=0)["succeeded"] == 5
+        result = invoke(kms, "--duration", "1", "--connections", "9", code=1)
+        said = (
+            "the server accepts no more connections" if "address" in limit else "the server closed"
+        )
+        assert said in result.output
+        assert "Cleaned up: 3 objects destroyed." in result.output
+        if "address" in limit:
+            assert "Error: cannot open all connections, only 5 of 9: " in result.stderr
+        with kms.client() as client:
+            assert client.locate().ids == ()
+
+
 def test_a_slow_server(kms: Any) -> None:
     kms.faults.add("delay", operations=["Get"], seconds=0.05)
     document = run(kms, "--requests", "9", code=0)
