@@ -5,6 +5,7 @@ A command that cannot be imported is listed as unavailable, and does not affect 
 is one line that says what is wrong and what to do; only a defect shows a traceback.
 """
 
+import errno
 import io
 import os
 import re
@@ -12,12 +13,19 @@ import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from kmipkit import __version__
-from kmipkit.terminal import echo, printable, printable_lines, write_escaped
+from kmipkit.terminal import (
+    OutputFailed,
+    echo,
+    flush,
+    printable,
+    printable_lines,
+    write_escaped,
+)
 
 GROUP = "kmipkit.commands"
 
@@ -54,6 +62,9 @@ _OURS = (
     getattr(click.exceptions, "NoArgsIsHelpError", click.MissingParameter),  # since click 8.2
 )
 """Errors whose texts are made of nothing but our own: such as the help of a group without a command."""
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class Commands(click.Group):
@@ -97,7 +108,7 @@ class Commands(click.Group):
         """Run, and exit: 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C."""
         try:
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
-            sys.stdout.flush()
+            flush()
         except click.exceptions.Exit as stop:
             sys.exit(stop.exit_code)
         except click.ClickException as error:
@@ -116,20 +127,42 @@ class Commands(click.Group):
                 raise
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            # Python flushes standard output again at exit, which must not fail then.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard(sys.stdout)
             sys.exit(EXIT_BROKEN_PIPE)
+        except OutputFailed as error:
+            _output_failed(error)
         except Exception as error:
-            # KMIPError cannot be named in an except clause, because importing it would slow down --help.
-            # Any other exception is a defect, and shows its traceback.
-            if isinstance(error, ModuleNotFoundError) and _is_missing(error):
-                echo(f"Error: {_remedy(error, self._loaded)}", err=True)
-            elif _is_kmip_error(error):
-                echo(f"Error: {error}", err=True)
-            else:
+            if not _is_told(error, self._loaded):
                 raise
             sys.exit(EXIT_FAILURE)
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _discard(stream: TextIO) -> None:
+    """Python flushes the stream again at exit, which must not fail then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _is_told(error: Exception, loaded: EntryPoint | None) -> bool:
+    """Say what is wrong; False for a defect, which shows its traceback."""
+    # KMIPError cannot be named in an except clause, because importing it would slow down --help.
+    if isinstance(error, ModuleNotFoundError) and _is_missing(error):
+        echo(f"Error: {_remedy(error, loaded)}", err=True)
+    elif _is_kmip_error(error):
+        echo(f"Error: {error}", err=True)
+    elif isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+        # Of a help, which click prints itself: what we write to files has its own errors.
+        _output_failed(OutputFailed(error.strerror or str(error), err=False))
+    else:
+        return False
+    return True
+
+
+def _output_failed(error: OutputFailed) -> NoReturn:
+    _discard(sys.stderr if error.err else sys.stdout)
+    if not error.err:
+        echo(f"Error: {error}", err=True)
+    sys.exit(EXIT_FAILURE)
 
 
 def _suggestion(error: click.ClickException) -> str:

@@ -9,7 +9,8 @@ ends that forge a further line of output. Every command prints through these fun
 import re
 import shutil
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import click
@@ -40,39 +41,69 @@ def printable_xml(text: str) -> str:
     return _UNUSUAL.sub(_xml_escape, text)
 
 
+class OutputFailed(Exception):
+    """What a command prints cannot be written, for example because a disk is full."""
+
+    def __init__(self, reason: str, *, err: bool) -> None:
+        super().__init__(f"cannot write to standard {'error' if err else 'output'}: {reason}")
+        self.err = err
+
+
+@contextmanager
+def _written(*, err: bool) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # its reader has enough, which is no failure
+        raise
+    except OSError as error:
+        raise OutputFailed(error.strerror or str(error), err=err) from None
+
+
+def _print(text: str | bytes, *, err: bool = False, nl: bool = True) -> None:
+    with _written(err=err):
+        click.echo(text, nl=nl, err=err)
+
+
 def echo(text: str, *, err: bool = False) -> None:
     """Print one line."""
-    click.echo(printable(text), err=err)
+    _print(printable(text), err=err)
 
 
 def echo_lines(text: str, *, err: bool = False) -> None:
     """Print several lines, which are all ours: line ends in values of others must be escaped before."""
-    click.echo(printable_lines(text), err=err)
+    _print(printable_lines(text), err=err)
 
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON."""
     import json  # most commands need none, and --help is to be fast
 
-    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+    _print(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def echo_json_line(value: Any) -> None:
     """Print a value as JSON on one line, for programs that read line by line."""
     import json
 
-    click.echo(printable_json(json.dumps(value, ensure_ascii=False)))
+    _print(printable_json(json.dumps(value, ensure_ascii=False)))
 
 
 def write_escaped(text: str, *, err: bool = False) -> None:
     """Write text in which all is escaped already, without a further line end."""
-    click.echo(text.encode(), nl=False, err=err)
+    _print(text.encode(), nl=False, err=err)
 
 
 def write_data(data: bytes) -> None:
     """Write data to standard output as they are: the user has asked for them, usually for a file."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    with _written(err=False):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+
+
+def flush() -> None:
+    """Write what is still in the memory of this process."""
+    with _written(err=False):
+        sys.stdout.flush()
 
 
 def progress_bar(label: str, length: int) -> AbstractContextManager[Any]:

@@ -41,7 +41,7 @@ class KeyPassword:
         if self.text is not None:
             return self.text.encode() if isinstance(self.text, str) else self.text
         if self.file is not None:
-            return _first_line(self.file)
+            return first_line(self.file)
         variable = os.environb.get(VARIABLE.encode()) if self.uses_environment else None
         if variable is not None:
             return variable
@@ -62,7 +62,7 @@ def new_password(file: Path | None, subject: str, option: str = "--pkcs12-passwo
         CertificateError: there is neither a file nor a terminal, or the two answers differ.
     """
     if file is not None:
-        return _first_line(file)
+        return first_line(file)
     if not sys.stdin.isatty():
         raise CertificateError(
             f"there is no password for {subject}, and no terminal to ask for it; give a file with"
@@ -83,7 +83,8 @@ def from_command_line(file: Path | None) -> KeyPassword:
     return KeyPassword(file=file, uses_environment=True, may_ask=True)
 
 
-def _first_line(path: Path) -> bytes:
+def first_line(path: Path) -> bytes:
+    """The password in a file. CertificateError if it cannot be read."""
     try:
         return path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
     except OSError as error:

@@ -10,7 +10,15 @@ from kmipkit.cli import EXIT_FAILURE, EXIT_INTERRUPTED
 from kmipkit.numbers_option import NumberRange
 from kmipkit.report_option import report_option_of
 from kmipkit.terminal import StatusLine, echo, echo_json, echo_lines
-from kmipkit_load.options import FILE, RunOptions, is_exceeded, json_option, run_options
+from kmipkit_load.options import (
+    FILE,
+    RunOptions,
+    TargetOptions,
+    is_exceeded,
+    json_option,
+    run_options,
+    target_options,
+)
 
 if TYPE_CHECKING:
     from kmipkit_load.comparison import Comparison
@@ -31,6 +39,7 @@ def bench() -> None:
       kmipkit bench run --server kms:5696 --ca ca.crt --cert me.crt --key me.key --duration 30
       kmipkit bench mixes
       kmipkit bench compare before.json after.json
+      kmipkit bench clean --server kms:5696 --ca ca.crt --cert me.crt --key me.key
     """
 
 
@@ -74,13 +83,13 @@ def run(**values: Any) -> None:
 
 
 def _carry_out(settings: "Settings") -> "Finished":
-    from kmipkit_load.fleet import termination_as_interrupt
+    from kmipkit_load.interrupts import Interrupts
     from kmipkit_load.runner import carry_out
 
     status = StatusLine()
     try:
-        with termination_as_interrupt():
-            return carry_out(settings, status.show, datetime.now(UTC))
+        with Interrupts() as interrupts:
+            return carry_out(settings, status.show, datetime.now(UTC), interrupts)
     finally:
         status.clear()
 
@@ -91,32 +100,42 @@ def _report(finished: "Finished", options: RunOptions) -> int:
 
     document = finished.document
     if document is None:
-        for line in removal_lines(finished.removal.removed, finished.removal.left):
+        for line in removal_lines(finished.removal.removed, finished.removal.left, finished.run):
             echo(line, err=True)
         if finished.was_interrupted:
             return EXIT_INTERRUPTED
         echo(f"Error: {finished.problem}", err=True)
         return EXIT_FAILURE
+    # Nothing of the results is lost if one of the places where they go cannot be written.
+    unwritten = _write_run(document, options.reports)
     if options.as_json:
         echo_json(document)
     else:
         for line in summary(document):
             echo(line)
-    _write_run(document, options.reports)
+    for problem in unwritten:
+        echo(f"Error: {problem}", err=True)
     if finished.was_interrupted:
         return EXIT_INTERRUPTED
     failed = is_exceeded(options.max_errors, document["failed"], document["requests"])
-    return EXIT_FAILURE if failed or finished.removal.left or document["problems"] else 0
+    is_incomplete = finished.removal.left or document["problems"] or not document["requests"]
+    return EXIT_FAILURE if failed or is_incomplete or unwritten else 0
 
 
-def _write_run(document: dict[str, Any], reports: Reports) -> None:
-    from kmipkit.reports import write_text
+def _write_run(document: dict[str, Any], reports: Reports) -> list[str]:
+    """Write all reports that can be written; why others cannot."""
+    from kmipkit.reports import ReportNotWritten, write_text
     from kmipkit_load.page import run_page
     from kmipkit_load.results import as_text
 
     forms = {"json": as_text, "html": run_page}
+    unwritten = []
     for form, path in reports:
-        write_text(path, forms[form](document))
+        try:
+            write_text(path, forms[form](document))
+        except ReportNotWritten as error:
+            unwritten.append(str(error))
+    return unwritten
 
 
 @bench.command()
@@ -170,6 +189,59 @@ def _write_comparison(compared: "Comparison", documents: tuple[Any, Any], report
             write_text(path, as_text(as_json(compared)))
         else:
             write_text(path, comparison_page(compared, documents))
+
+
+@bench.command()
+@click.argument("run", required=False)
+@click.option("--all", "of_all", is_flag=True, help="Destroy what all runs have left.")
+@target_options
+def clean(run: str | None, of_all: bool, **values: Any) -> None:
+    """Destroy what the run RUN has left on a server, or list the runs that have left something.
+
+    A run destroys its objects itself. It cannot if it was killed, or if the server was gone. RUN is in
+    the names of its objects, which it printed when it began: kmipkit-load-RUN-... Objects of other
+    accounts are not seen. With --all, do not disturb runs that are still going on.
+
+    \b
+    Examples:
+      kmipkit bench clean --server kms:5696 --ca ca.crt --cert me.crt --key me.key
+      kmipkit bench clean --server kms:5696 --ca ca.crt --cert me.crt --key me.key 5e6400a1
+    """
+    from kmipkit_load import leftovers
+    from kmipkit_load.interrupts import Interrupts
+    from kmipkit_load.planning import settings_to_clean
+    from kmipkit_load.texts import leftover_lines, removal_lines
+
+    if run is not None and of_all:
+        raise click.UsageError("RUN and --all exclude each other")
+    settings = settings_to_clean(TargetOptions(**values))
+    status = StatusLine()
+    try:
+        found = leftovers.find(
+            settings, lambda done, total: status.show(f"looking at {done:,} of {total:,} objects")
+        )
+        status.clear()
+        if run is None and not of_all:
+            for line in leftover_lines(found):
+                echo(line)
+            return
+        chosen = found if of_all else {run: found.get(run or "", [])}
+        identifiers = [each for of_run in chosen.values() for each in of_run]
+        with Interrupts() as interrupts:
+            removal = leftovers.remove(
+                settings,
+                identifiers,
+                lambda done, total: status.show(f"destroying: {done:,} of {total:,}"),
+                interrupts,
+            )
+    finally:
+        status.clear()
+    if not identifiers:
+        echo("There is nothing to destroy.")
+    for line in removal_lines(removal.removed, removal.left):
+        echo(line)
+    if removal.left:
+        raise click.exceptions.Exit(EXIT_FAILURE)
 
 
 @bench.command("mixes")

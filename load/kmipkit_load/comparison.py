@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kmipkit_load.results import Document
-from kmipkit_load.texts import duration, table
+from kmipkit_load.texts import duration, rate, table
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
 NOT_COMPARED = frozenset({"description", "mix_requests"})
@@ -35,7 +35,7 @@ class Row:
 
     def shown(self, value: float) -> str:
         """A value with its unit."""
-        return duration(value) if self.is_time else f"{value:,.0f}/s"
+        return duration(value) if self.is_time else f"{rate(value)}/s"
 
     def as_json(self) -> dict[str, Any]:
         """The row in a document."""
@@ -72,15 +72,20 @@ def compare(before: Document, after: Document) -> Comparison:
 
 def _rows(before: Document, after: Document) -> Iterator[Row]:
     yield Row("requests", before["rate"], after["rate"], is_time=False)
-    for name in PERCENTILES:
-        yield Row(f"all: {name}", before["latency"][name], after["latency"][name], is_time=True)
+    yield from _latencies("all", before, after)
     shared = [label for label in before["operations"] if label in after["operations"]]
     if len(shared) < 2:
         return
     for label in shared:
-        both = before["operations"][label]["latency"], after["operations"][label]["latency"]
-        for name in PERCENTILES:
-            yield Row(f"{label}: {name}", both[0][name], both[1][name], is_time=True)
+        yield from _latencies(label, before["operations"][label], after["operations"][label])
+
+
+def _latencies(label: str, before: Document, after: Document) -> Iterator[Row]:
+    """The percentiles, unless one of the runs has none."""
+    for name in PERCENTILES:
+        one, other = before["latency"][name], after["latency"][name]
+        if one is not None and other is not None:
+            yield Row(f"{label}: {name}", one, other, is_time=True)
 
 
 def _differences(before: Document, after: Document) -> Iterator[str]:

@@ -111,18 +111,34 @@ class Driver:
         self._stopped: int | None
 
     def connect(self) -> None:
-        """Open the connections that are kept. LinkFailed if one of them fails."""
+        """Open the connections that are kept. LinkFailed if one of them fails, when it is known how many
+        are open."""
         if not self._keeps:
             return
         until = self._network.now() + self._timeout
+        failures: dict[int, LinkFailed] = {}
+
+        def proceed(link: LinkLike, step: Callable[[], object]) -> None:
+            try:
+                step()
+            except LinkFailed as failure:
+                failures[id(link)] = failure
+
         for slot in self._slots.values():
-            slot.link.open()
-        while not all(slot.link.is_open for slot in self._slots.values()):
+            proceed(slot.link, slot.link.open)
+        while self.open_connections + len(failures) < len(self._slots):
             left = until - self._network.now()
             if left <= 0:
                 raise LinkFailed("no connection in time")
             for link in self._network.wait(left):
-                link.advance()
+                proceed(link, link.advance)
+        for failure in failures.values():
+            raise failure
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        return sum(slot.link.is_open for slot in self._slots.values())
 
     def run(self, work: Work, tick: Tick = lambda now: False) -> bool:
         """Send requests until the pace is over, and all of them are answered or given up.
@@ -271,8 +287,8 @@ class Driver:
             self._requests.unanswered(request, may_have_arrived=may_have_arrived)
 
     def _give_up_overdue(self, now: int) -> None:
-        for intended in self._pace.overdue(now):
-            self._measures.give_up(OVERDUE, intended, now, NOT_SENT)
+        for overdue in self._pace.overdue(now):
+            self._measures.give_up_all(OVERDUE, overdue, now, NOT_SENT)
 
     def _finish(self) -> None:
         """Count what was not answered, and close all connections."""

@@ -33,6 +33,9 @@ _IDENTIFIERS = {
 }
 _TEXT_STRING = 7
 
+MALFORMED = "malformed response"
+"""The reason if nobody knows what the server has done."""
+
 
 class Failure(NamedTuple):
     """Why a request has failed."""
@@ -67,9 +70,9 @@ class Encoding:
         try:
             items = self.decode(body).batch_items
         except ProtocolError as error:
-            return Failure("malformed response", str(error))
+            return Failure(MALFORMED, str(error))
         if not items:
-            return Failure("malformed response", "the response has no batch item")
+            return Failure(MALFORMED, "the response has no batch item")
         item = items[0]
         if item.result_status is ResultStatus.SUCCESS:
             return None

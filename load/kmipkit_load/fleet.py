@@ -5,20 +5,19 @@ that they have created come back as usual.
 """
 
 import multiprocessing
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from kmipkit_load.histogram import Histogram, merged
+from kmipkit_load.interrupts import Interrupts, blocked
 from kmipkit_load.measures import Measures
 from kmipkit_load.settings import Settings
 from kmipkit_load.source import Objects
 from kmipkit_load.worker import (
-    ENDING,
     READY,
     STOP,
     Outcome,
@@ -31,6 +30,8 @@ from kmipkit_load.worker import (
 
 _SOON = 50_000_000
 """Nanoseconds from the last process being ready to the first request."""
+_LOOK = 0.2
+"""Seconds between two looks at the signals."""
 _PATIENCE = 20.0
 """Seconds that the processes have after Ctrl-C."""
 
@@ -76,9 +77,10 @@ class Run:
 class Fleet:
     """All processes of one run."""
 
-    def __init__(self, settings: Settings, stock: Stock) -> None:
+    def __init__(self, settings: Settings, stock: Stock, interrupts: Interrupts) -> None:
         self._settings = settings
         self._stock = stock
+        self._signals = interrupts
         self._processes: list[_Process] = []
         self._begin = 0
         self._interrupts = 0
@@ -86,8 +88,7 @@ class Fleet:
     def run(self, objects: Objects, show: Show) -> Run:
         """Carry out the run. What it creates is added to ``objects``."""
         try:
-            with _ignored_interrupts():
-                self._start()
+            self._start()
             self._wait(show)
         finally:
             for each in self._processes:
@@ -99,32 +100,38 @@ class Fleet:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # it unblocks the signals where it starts
         for index in range(self._settings.processes):
+            if self._is_interrupted():
+                return
             mine, theirs = context.Pipe()
             share = Share(self._settings, index, self._stock)
             process = context.Process(target=work, args=(theirs, share), daemon=True)
-            process.start()
+            with blocked():
+                process.start()
             theirs.close()
             self._processes.append(_Process(process, mine))
 
+    def _is_interrupted(self) -> bool:
+        """Whether the run is to end; a second signal ends the wait for open responses."""
+        while self._signals.take():
+            self._interrupts += 1
+        return bool(self._interrupts)
+
     def _wait(self, show: Show) -> None:
-        until = float("inf")
+        until: float | None = None
         while open_ := [each for each in self._processes if not each.is_done]:
-            try:
-                if time.monotonic() >= until:
-                    return
-                ready = wait([each.pipe for each in open_], timeout=0.5)
-                for each in open_:
-                    if each.pipe in ready:
-                        self._receive(each)
-                self._start_if_ready()
-                show(self._status())
-            except KeyboardInterrupt:
-                self._interrupts += 1
-                if self._interrupts > 1:
-                    return
+            if self._is_interrupted() and until is None:
                 until = time.monotonic() + _PATIENCE
                 self._stop()
+            if until is not None and (self._interrupts > 1 or time.monotonic() >= until):
+                return
+            ready = wait([each.pipe for each in open_], timeout=_LOOK)
+            for each in open_:
+                if each.pipe in ready:
+                    self._receive(each)
+            self._start_if_ready()
+            show(self._status())
 
     def _receive(self, each: _Process) -> None:
         try:
@@ -173,13 +180,14 @@ class Fleet:
         )
 
     def _added(self, objects: Objects) -> Run:
-        measures = make_measures(self._settings, self._begin)
+        measures = make_measures(self._settings, self._begin or time.monotonic_ns())
         problems = []
         for index, each in enumerate(self._processes):
             if each.outcome is None:
                 problems.append(
                     f"load process {index} ended without a result; objects whose names begin with"
-                    f" {self._settings.prefix}{index}- may be left on the server"
+                    f" {self._settings.prefix}{index}- may be left on the server:"
+                    f" kmipkit bench clean {self._settings.run} destroys them"
                 )
                 continue
             measures.add(each.outcome.measures)
@@ -188,24 +196,3 @@ class Fleet:
             if each.outcome.problem:
                 problems.append(each.outcome.problem)
         return Run(measures, list(dict.fromkeys(problems)), bool(self._interrupts))
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """While processes start: they inherit it, so that Ctrl-C and SIGTERM reach only the first one."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM is Ctrl-C meanwhile: what ends jobs elsewhere must not leave objects on the server."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -41,6 +41,23 @@ class Histogram:
         self.number += 1
         self.total += value
 
+    def record_even(self, lowest: int, distance: float, number: int) -> None:
+        """Count so many values at equal distances, bucket by bucket: there may be a billion of them."""
+        done = 0
+        while done < number:
+            value = max(lowest + int(done * distance), 0)
+            shift = value.bit_length() - _BITS
+            bucket = shift * _HALF + (value >> shift) if shift > 0 else value
+            inside = int((_largest(bucket) - lowest) / distance) + 1 if distance else number
+            following = min(max(inside, done + 1), number)
+            self.counts[bucket] = self.counts.get(bucket, 0) + following - done
+            done = following
+        highest = max(lowest + int((number - 1) * distance), 0)
+        self.minimum = min(self.minimum, max(lowest, 0)) if self.number else max(lowest, 0)
+        self.maximum = max(self.maximum, highest)
+        self.number += number
+        self.total += round(number * (max(lowest, 0) + highest) / 2)
+
     def add(self, other: "Histogram") -> None:
         """Count all values of another histogram as well."""
         if not other.number:

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kmipkit_client._network.reasons import describe
 
@@ -37,7 +37,7 @@ class Peer(NamedTuple):
     """Where connections go."""
 
     family: socket.AddressFamily
-    address: tuple[str, int]
+    address: tuple[Any, ...]
     name: str
     """The name that the certificate must have."""
     context: ssl.SSLContext
@@ -223,7 +223,10 @@ class Link:
         """Close; the reason is the same for equal failures, so that they are counted together."""
         was_open = self.is_open
         self.close()
-        reason = CLOSED if was_open and isinstance(error, _CLOSINGS) else describe(error)
+        if isinstance(error, _CLOSINGS):
+            reason = CLOSED if was_open else f"{CLOSED} during the TLS handshake"
+        else:
+            reason = describe(error)
         return LinkFailed(reason, may_have_arrived=was_open)
 
     def close(self) -> None:

@@ -7,12 +7,16 @@ not count as a latency, since failing is often quicker than the work.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import ceil
 
 from kmipkit_load.histogram import Histogram, merged
+from kmipkit_load.pace import Overdue
 
 MAX_REASONS = 50
 """Different reasons that are counted by themselves: a server may invent more."""
 OTHER_REASON = "other reasons"
+MAX_INTERVALS = 240
+"""Parts of the time that are told apart; beyond, they become longer."""
 
 
 @dataclass(slots=True)
@@ -61,17 +65,21 @@ class Interval:
         """The latencies of all operations together."""
         return merged(self.latencies.values())
 
-    def record(self, label: str, nanoseconds: int) -> None:
-        """Count a latency."""
+    def histogram(self, label: str) -> Histogram:
+        """The latencies of an operation."""
         histogram = self.latencies.get(label)
         if histogram is None:
             histogram = self.latencies[label] = Histogram()
-        histogram.record(nanoseconds)
+        return histogram
+
+    def record(self, label: str, nanoseconds: int) -> None:
+        """Count a latency."""
+        (self.latencies.get(label) or self.histogram(label)).record(nanoseconds)
 
     def add(self, other: "Interval") -> None:
         """Count what another interval has as well."""
         for label, histogram in other.latencies.items():
-            self.latencies.setdefault(label, Histogram()).add(histogram)
+            self.histogram(label).add(histogram)
         self.succeeded += other.succeeded
         self.failed += other.failed
 
@@ -122,11 +130,19 @@ class Measures:
         return tally
 
     def _interval(self, now: int) -> Interval:
-        number = (now - self.begin) // self.width
+        while (number := (now - self.begin) // self.width) >= MAX_INTERVALS:
+            self._widen()
         interval = self.intervals.get(number)
         if interval is None:
             interval = self.intervals[number] = Interval()
         return interval
+
+    def _widen(self) -> None:
+        """Make the intervals twice as long: a run that is bounded by its number may take days."""
+        narrow, self.intervals = self.intervals, {}
+        self.width *= 2
+        for number, interval in narrow.items():
+            self.intervals.setdefault(number // 2, Interval()).add(interval)
 
     def succeed(self, label: str, intended: int, now: int) -> None:
         """Count a successful response. For the rate, its end counts; for all else, its beginning."""
@@ -153,6 +169,21 @@ class Measures:
         if intended >= self.begin:
             self.fail(label, intended, now, reason)
             self._interval(now).record(label, now - intended)
+
+    def give_up_all(self, label: str, overdue: Overdue, now: int, reason: str) -> None:
+        """Count requests that were never sent, without those of the warm-up."""
+        first, distance, number = overdue
+        if first < self.begin:
+            before = ceil((self.begin - first) / distance) if distance else number
+            first, number = first + round(before * distance), number - before
+        if number <= 0:
+            return
+        self.tally(label).fail(reason, "", number)
+        interval = self._interval(now)
+        interval.failed += number
+        last = first + int((number - 1) * distance)
+        interval.histogram(label).record_even(now - last, distance, number)
+        self.last = now
 
     def handshake(self, now: int, nanoseconds: int, is_resumed: bool) -> None:
         """Count a new connection that began after the warm-up."""
@@ -192,15 +223,24 @@ class Measures:
 
     @property
     def rate(self) -> float:
-        """Successful requests in a second."""
-        return self.in_time / self.seconds if self.seconds else 0.0
+        """Successful requests in a second.
+
+        Over a given time, what has begun before and ends in it makes up for what has begun in it and
+        ends later. A run that ends with its last response has nothing to make up for.
+        """
+        has_time = self.end is not None and max(self.last, self.ended) >= self.end
+        counted = self.in_time if has_time else self.succeeded
+        return counted / self.seconds if self.seconds else 0.0
 
     def add(self, other: "Measures") -> None:
         """Count what another process of the same run has measured as well."""
         for label, tally in other.tallies.items():
             self.tally(label).add(tally)
+        while self.width < other.width:
+            self._widen()
         for number, interval in other.intervals.items():
-            self.intervals.setdefault(number, Interval()).add(interval)
+            place = number * other.width // self.width
+            self.intervals.setdefault(place, Interval()).add(interval)
         self.handshakes.add(other.handshakes)
         self.lag.add(other.lag)
         self.resumed += other.resumed

@@ -14,6 +14,8 @@ Handshake = Callable[[int, int, bool], None]
 """Is called for each new connection: when it was ready, after how many nanoseconds, and whether it
 resumed a TLS session."""
 
+CONNECT_TIMEOUT = 5.0
+"""Seconds for which each of several addresses of a server is tried."""
 _COARSE = 5_000_000
 """From this time on, in nanoseconds, the milliseconds of epoll are fine enough."""
 _SELECTABLE = 1024
@@ -62,7 +64,9 @@ class Sockets:
         """ClientError or LoadError if the target cannot be used."""
         if not hasattr(select, "epoll"):
             raise LoadError("the load generator needs epoll, which this system does not have")
-        family, address = target.resolve()
+        target = target.located(CONNECT_TIMEOUT)
+        assert target.place is not None
+        family, address = target.place
         self._peer = Peer(family, address, target.host, target.context(), target.framing)
         self._poll = select.epoll()
         self._links: dict[int, Link] = {}

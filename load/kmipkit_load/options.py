@@ -1,7 +1,7 @@
 """The options of ``kmipkit bench run``: their values as settings, and what is wrong with them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +52,8 @@ def _address(text: str) -> tuple[str, int]:
 
 def _https(text: str) -> tuple[int, str]:
     port, slash, path = text.partition("/")
+    if not re.fullmatch(r"[\x21-\x7e]*", path):
+        raise ValueError  # the path of a URL has no other characters (RFC 3986 §2)
     return _port(port), f"/{path}" if slash else HTTPS_PATH
 
 
@@ -74,8 +76,8 @@ def is_exceeded(errors: Errors, failed: int, requests: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The values of all options of ``kmipkit bench run``; times in seconds."""
+class TargetOptions:
+    """The values of the options that say which server, and how to speak to it."""
 
     target: tuple[str, int]
     ca: Path | None
@@ -86,6 +88,14 @@ class RunOptions:
     encoding: str
     https: tuple[int, str] | None
     tls: str | None
+    timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions(TargetOptions):
+    """The values of all options of ``kmipkit bench run``; times in seconds."""
+
     mix: str
     key_sizes: tuple[str, ...]
     objects: int | None
@@ -98,7 +108,6 @@ class RunOptions:
     rate: float | None
     arrivals: str
     processes: int
-    timeout: float
     seed: int
     max_errors: Errors
     dry_run: bool
@@ -151,6 +160,14 @@ _TARGET_OPTIONS = (
         help="KMIP over HTTPS at this port.  [default with XML and JSON: that of --server, /kmip]",
     ),
     click.option("--tls", type=click.Choice(["1.2", "1.3"]), help="Only this version of TLS."),
+    click.option(
+        "--timeout",
+        type=seconds(),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for a response.",
+    ),
 )
 _LOAD_OPTIONS = (
     click.option(
@@ -228,14 +245,6 @@ _LOAD_OPTIONS = (
         help="Processes that send requests.",
     ),
     click.option(
-        "--timeout",
-        type=seconds(),
-        default=30.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for a response.",
-    ),
-    click.option(
         "--seed",
         type=int,
         default=0,
@@ -265,6 +274,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def run_options(function: _Command) -> _Command:
     """Gives a command the options of :class:`RunOptions`."""
-    for option in reversed((*_TARGET_OPTIONS, *_LOAD_OPTIONS, *_OUTPUT_OPTIONS)):
+    return _with((*_TARGET_OPTIONS, *_LOAD_OPTIONS, *_OUTPUT_OPTIONS), function)
+
+
+def target_options(function: _Command) -> _Command:
+    """Gives a command the options of :class:`TargetOptions`."""
+    return _with(_TARGET_OPTIONS, function)
+
+
+def _with(options: Sequence[Callable[[_Command], _Command]], function: _Command) -> _Command:
+    for option in reversed(options):
         function = option(function)
     return function

@@ -8,12 +8,24 @@ finds no free connection waits, and its latency counts from the time at which it
 """
 
 from collections.abc import Iterator
+from math import ceil
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SECOND = 1_000_000_000
 
 ARRIVALS = ("even", "poisson")
+SINGLY = 10_000
+"""Overdue requests that are looked at one by one; beyond, they are as if at equal distances."""
+
+
+class Overdue(NamedTuple):
+    """Requests that were due, and that nobody has taken."""
+
+    first: int
+    """The intended start of the first."""
+    distance: float = 0.0
+    number: int = 1
 
 
 class Pace(Protocol):
@@ -37,8 +49,8 @@ class Pace(Protocol):
     def covered(self, now: int) -> int:
         """Until when all requests have been taken that were due, at the end of a run."""
 
-    def overdue(self, now: int) -> Iterator[int]:
-        """The intended starts of the requests that were due, and that nobody has taken."""
+    def overdue(self, now: int) -> Iterator[Overdue]:
+        """The requests that were due, and that nobody has taken."""
 
 
 class Closed:
@@ -81,7 +93,7 @@ class Closed:
         """Until now."""
         return now
 
-    def overdue(self, now: int) -> Iterator[int]:
+    def overdue(self, now: int) -> Iterator[Overdue]:
         """None ever is."""
         del now
         return iter(())
@@ -93,7 +105,7 @@ class Open:
     is_scheduled = True
 
     def __init__(
-        self, measured_from: int, end: int | None, number: int | None, schedule: Iterator[int]
+        self, measured_from: int, end: int | None, number: int | None, schedule: "Schedule"
     ) -> None:
         self._measured_from = measured_from
         self._end = end
@@ -130,22 +142,72 @@ class Open:
         del now
         return self._due if self._end is None else min(self._due, self._end)
 
-    def overdue(self, now: int) -> Iterator[int]:
+    def overdue(self, now: int) -> Iterator[Overdue]:
         """Takes the times that have come without a free connection."""
-        while (due := self.take(now)) is not None:
-            yield due
+        for _ in range(SINGLY):
+            due = self.take(now)
+            if due is None:
+                return
+            yield Overdue(due)
+        while self._due <= now and not self._is_used_up():
+            yield self._take_many(now)
+
+    def _take_many(self, now: int) -> Overdue:
+        first, distance = self._due, self._schedule.distance
+        until = now if self._end is None else min(now, self._end - 1)
+        number = int((until - first) / distance) + 1
+        before = max(ceil((self._measured_from - first) / distance), 0)
+        if self._left is not None:
+            number = min(number, before + self._left)
+            self._left -= max(number - before, 0)
+        self._schedule.skip(number - 1)
+        self._due = next(self._schedule)
+        return Overdue(first, distance, number)
 
     def _is_used_up(self) -> bool:
         return self._left == 0 or (self._end is not None and self._due >= self._end)
 
 
-def schedule(arrivals: str, rate: float, start: int, random: Random) -> Iterator[int]:
+class Schedule(Iterator[int]):
+    """Endless times from ``start`` on, at equal distances."""
+
+    def __init__(self, rate: float, start: int) -> None:
+        self.distance = SECOND / rate
+        self._start = start
+        self._number = 0
+
+    def __next__(self) -> int:
+        # Not added up, so that no error does.
+        due = self._start + round(self._number * self.distance)
+        self._number += 1
+        return due
+
+    def skip(self, number: int) -> None:
+        """Leave times out."""
+        self._number += number
+
+
+class _Poisson(Schedule):
+    """Times as of many clients that do not know of each other."""
+
+    def __init__(self, rate: float, start: int, random: Random) -> None:
+        super().__init__(rate, start)
+        self._random = random
+        self._offset = 0.0
+
+    def __next__(self) -> int:
+        due = self._start + round(self._offset)
+        self._offset += self._random.expovariate(1 / self.distance)
+        return due
+
+    def skip(self, number: int) -> None:
+        """Leave out so many, on average."""
+        self._offset += number * self.distance
+
+
+def schedule(arrivals: str, rate: float, start: int, random: Random) -> Schedule:
     """Endless times from ``start`` on, ``rate`` of them in a second on average.
 
     ``even``: at equal distances. ``poisson``: as from many clients that do not know of each other.
     """
-    distance = SECOND / rate
-    due = float(start)
-    while True:
-        yield round(due)
-        due += distance if arrivals == "even" else random.expovariate(1 / distance)
+    return Schedule(rate, start) if arrivals == "even" else _Poisson(rate, start, random)

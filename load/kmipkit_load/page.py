@@ -10,7 +10,16 @@ from kmipkit.reports import escaped
 from kmipkit_load.comparison import Comparison
 from kmipkit_load.plots import Axis, Curve, linear, logarithmic, number, plot
 from kmipkit_load.results import Document
-from kmipkit_load.texts import duration, generator, latency_rows, loop, protocol
+from kmipkit_load.texts import (
+    NOTHING,
+    duration,
+    generator,
+    latency_rows,
+    loop,
+    objects,
+    protocol,
+    rate,
+)
 
 _STYLE = Path(__file__).with_name("page.css")
 
@@ -45,6 +54,8 @@ def run_page(document: Document) -> str:
             _paragraph(f"{loop(settings)}; {protocol(settings)}."),
             _paragraph(_when(document), "faint"),
             _paragraph(settings["description"], "faint"),
+            _paragraph("" if document["requests"] else NOTHING, "bad"),
+            *(_paragraph(text, "bad") for text in document["problems"]),
             _cards(document),
             f'<div class="plots">{"".join(_plots(document))}</div>',
             "<h2>Latencies</h2>",
@@ -98,14 +109,15 @@ def _paragraph(text: str, style: str = "") -> str:
 def _when(document: Document) -> str:
     vendor = document["server"]["vendor"]
     server = f"; the server calls itself {vendor}" if vendor else ""
+    measured = duration(document["seconds"] * 1000)
     ended = " The run was interrupted." if document["interrupted"] else ""
-    return f"{document['started']}, {document['seconds']:.1f} s measured{server}.{ended}"
+    return f"{document['started']}, {measured} measured{server}.{ended}"
 
 
 def _cards(document: Document) -> str:
     latency = document["latency"]
     cards = [
-        ("requests/s", f"{document['rate']:,.0f}"),
+        ("requests/s", rate(document["rate"])),
         *((name, duration(latency[name])) for name in ("p50", "p99", "p99.9", "max")),
         ("failed", f"{document['failed']:,} of {document['requests']:,}"),
     ]
@@ -140,10 +152,12 @@ def _time_plot(title: str, documents: Sequence[Document], names: Sequence[str]) 
         rates = [(row["from"], row["succeeded"] / row["width"]) for row in series]
         failed = [(row["from"], row["failed"] / row["width"]) for row in series]
         ends.append(max((row["from"] + row["width"] for row in series), default=0.0))
-        highest += [rate for _, rate in (*rates, *failed)]
+        succeeded = [value for _, value in rates]
         curves.append(Curve(name, rates, color, bars=len(documents) == 1, dashed=color > 1))
         if len(documents) == 1:
-            curves.append(Curve("failed", failed, 6, bars=True))
+            curves.append(Curve("failed", failed, 6, bars=True, bases=succeeded))
+            succeeded = [one + other for one, (_, other) in zip(succeeded, failed, strict=True)]
+        highest += succeeded
     description = f"{title} over time, at most {max(highest):,.0f}"
     return plot(title, description, linear(max(ends), _seconds), linear(max(highest)), curves)
 
@@ -223,7 +237,8 @@ def _histogram(distribution: Sequence[Sequence[float]]) -> str:
 
 def _by_operation(operations: Mapping[str, Mapping[str, Any]]) -> str:
     """Percentiles of each operation, if there are several."""
-    most = sorted(operations, key=lambda label: -operations[label]["succeeded"])[:SHOWN]
+    measured = [label for label in operations if operations[label]["latency"]["p50"] is not None]
+    most = sorted(measured, key=lambda label: -operations[label]["succeeded"])[:SHOWN]
     if len(most) < 2:
         return ""
     names = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
@@ -285,7 +300,7 @@ def _connections(document: Document) -> str:
 
 def _cleanup(cleanup: Mapping[str, Any]) -> str:
     left = cleanup["left"]
-    removed = f"{cleanup['removed']:,} objects destroyed."
+    removed = f"{objects(cleanup['removed'])} destroyed."
     text = f"{removed} {len(left):,} could not be destroyed." if left else removed
     rows = [[identifier, reason] for identifier, reason in left.items()]
     return _paragraph(text, "bad" if left else "") + (

@@ -3,9 +3,11 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
+from pathlib import Path
 
 import click
-from kmipkit_certs.passwords import from_command_line
+from kmipkit_certs.passwords import KeyPassword, first_line, from_command_line
 
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load import mixes
@@ -14,11 +16,12 @@ from kmipkit_load.encoding import ENCODINGS, Encoding
 from kmipkit_load.errors import MixError
 from kmipkit_load.keys import KEYS
 from kmipkit_load.mixes import Mix
-from kmipkit_load.options import HTTPS_PATH, RunOptions
+from kmipkit_load.options import HTTPS_PATH, RunOptions, TargetOptions
 from kmipkit_load.preparation import planned
 from kmipkit_load.runner import negotiated
 from kmipkit_load.settings import Settings
 from kmipkit_load.target import Target
+from kmipkit_load.texts import objects
 
 
 def check_usage(options: RunOptions) -> None:
@@ -44,12 +47,9 @@ def settings_of(options: RunOptions) -> Settings:
     A usage error for options that are not valid; LoadError or ClientError if the target cannot be used.
     """
     check_usage(options)
-    settings = Settings(
+    settings = replace(
+        _basic(options, _mix(options)),
         run=secrets.token_hex(4),
-        target=_target(options),
-        mix=_mix(options),
-        version=V1_0 if options.kmip is None else _version(options.kmip),
-        encoding=Encoding(ENCODINGS[options.encoding]),
         connections=options.connections,
         processes=options.processes,
         duration=options.duration,
@@ -58,7 +58,6 @@ def settings_of(options: RunOptions) -> Settings:
         rate=options.rate,
         arrivals=options.arrivals,
         reuse=Reuse.COLD if options.cold else Reuse.RESUMED if options.resumed else Reuse.KEEP,
-        timeout=options.timeout,
         seed=options.seed,
     )
     if options.kmip is None:
@@ -67,11 +66,28 @@ def settings_of(options: RunOptions) -> Settings:
     return settings
 
 
+def settings_to_clean(options: TargetOptions) -> Settings:
+    """The settings to clean up after earlier runs."""
+    settings = _basic(options, mixes.of_operation("get"))
+    return negotiated(settings) if options.kmip is None else settings
+
+
+def _basic(options: TargetOptions, mix: Mix) -> Settings:
+    return Settings(
+        run="",
+        target=_target(options),
+        mix=mix,
+        version=V1_0 if options.kmip is None else _version(options.kmip),
+        encoding=Encoding(ENCODINGS[options.encoding]),
+        timeout=options.timeout,
+    )
+
+
 def _version(text: str) -> Version:
     return Version(*map(int, text.split(".")))
 
 
-def _target(options: RunOptions) -> Target:
+def _target(options: TargetOptions) -> Target:
     host, port = options.target
     https = options.https
     if https is None and options.encoding != "ttlv":
@@ -83,11 +99,18 @@ def _target(options: RunOptions) -> Target:
         options.ca,
         options.cert,
         options.key,
-        from_command_line(options.key_password_file),
+        _password(options.key_password_file),
         https=path,
         media=ENCODINGS[options.encoding],
         tls=options.tls,
     )
+
+
+def _password(file: Path | None) -> KeyPassword:
+    """The password, read once: the file may be a pipe, and each process of the run needs it."""
+    if file is None:
+        return from_command_line(None)
+    return KeyPassword(text=first_line(file))
 
 
 def _mix(options: RunOptions) -> Mix:
@@ -117,7 +140,7 @@ def announcement(settings: Settings) -> Iterator[str]:
     prepared = planned(settings)
     creating = [line.label for line in settings.mix.lines if line.operation.creates]
     if prepared:
-        yield f"This run creates {prepared:,} objects on {address} before it measures."
+        yield f"This run creates {objects(prepared)} on {address} before it measures."
     if creating:
         yield f"It creates objects while it measures ({', '.join(creating)}): {_bound(settings)}."
     if prepared or creating:
@@ -127,11 +150,19 @@ def announcement(settings: Settings) -> Iterator[str]:
 
 
 def _bound(settings: Settings) -> str:
-    most = [] if settings.requests is None else [f"{settings.requests:,} at most"]
+    """How many requests there will be, with those of the warm-up."""
+    if settings.requests is None:
+        return _requests_in(settings, (settings.duration or 0) + settings.warm_up)
+    most = f"{settings.requests:,} at most"
     if settings.duration is not None:
-        seconds = settings.duration + settings.warm_up
-        if settings.rate is None:
-            most.append(f"as many as the server can in {seconds:g} s")
-        else:
-            most.append(f"{settings.rate * seconds:,.0f} at most")
-    return ", and ".join(most)
+        most += f" and {_requests_in(settings, settings.duration)}"
+    if settings.warm_up:
+        most += f", and {_requests_in(settings, settings.warm_up)} of warm-up"
+    return most
+
+
+def _requests_in(settings: Settings, seconds: float) -> str:
+    if settings.rate is None:
+        return f"as many as the server can in {seconds:g} s"
+    about = "about " if settings.arrivals == "poisson" else ""
+    return f"{about}{ceil(settings.rate * seconds):,} in {seconds:g} s"

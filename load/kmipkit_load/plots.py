@@ -19,7 +19,10 @@ Label = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line, or with ``bars`` one bar for each point, as wide as the distance to the next one."""
+    """A line, or with ``bars`` one bar for each point, as wide as the distance to the next one.
+
+    ``bases`` are the values where the bars begin, if they stand upon others.
+    """
 
     name: str
     points: Sequence[Point]
@@ -27,6 +30,7 @@ class Curve:
     """A color of the page's style, from 1 to 6."""
     bars: bool = False
     dashed: bool = False
+    bases: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,11 @@ def _grid(x: Axis, y: Axis) -> str:
 def _curve(curve: Curve, x: Axis, y: Axis) -> str:
     if curve.bars:
         return _bars(curve, x, y)
-    path = " ".join(f"{_x(x, a)},{_y(y, b)}" for a, b in curve.points)
+    places = [(_x(x, a), _y(y, b)) for a, b in curve.points]
+    if len(set(places)) == 1:  # no line would be seen
+        [(across, down), *_] = places
+        return f'<circle class="series-{curve.color}" cx="{across}" cy="{down}" r="4"/>'
+    path = " ".join(f"{across},{down}" for across, down in places)
     dashes = ' stroke-dasharray="5 4"' if curve.dashed else ""
     return f'<polyline class="series-{curve.color}" points="{path}"{dashes}/>'
 
@@ -123,16 +131,19 @@ def _bars(curve: Curve, x: Axis, y: Axis) -> str:
     starts = [point[0] for point in curve.points]
     distances = [after - before for before, after in pairwise(starts)]
     ends = [*starts[1:], starts[-1] + (distances[-1] if distances else x.high - starts[-1])]
+    bases = curve.bases or [0.0] * len(starts)
     return "".join(
-        _bar(curve, x, y, point, end) for point, end in zip(curve.points, ends, strict=True)
+        _bar(curve, x, y, point, end, base)
+        for point, end, base in zip(curve.points, ends, bases, strict=True)
     )
 
 
-def _bar(curve: Curve, x: Axis, y: Axis, point: Point, end: float) -> str:
-    left, right, top = _x(x, point[0]), _x(x, end), _y(y, point[1])
+def _bar(curve: Curve, x: Axis, y: Axis, point: Point, end: float, base: float) -> str:
+    left, right = _x(x, point[0]), _x(x, end)
+    top, bottom = _y(y, base + point[1]), _y(y, base)
     return (
         f'<rect class="series-{curve.color}" x="{left}" y="{top}" '
-        f'width="{max(round(right - left - 0.5, 1), 0.5)}" height="{round(HEIGHT - BOTTOM - top, 1)}"/>'
+        f'width="{max(round(right - left - 0.5, 1), 0.5)}" height="{round(bottom - top, 1)}"/>'
     )
 
 

@@ -1,8 +1,10 @@
 """Before the measurement: the objects that requests work with, and one request of each kind.
 
 So a server that lacks an operation is found at once, with what it said, and not as a thousand errors.
+One that fails now and then can be measured all the same: what it refuses is asked for again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -14,6 +16,7 @@ from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
 
 from kmipkit.errors import ProtocolError
+from kmipkit.spec.enums import Operation
 from kmipkit.spec.titles import title
 from kmipkit_load.errors import LinkFailed, LoadError
 from kmipkit_load.keys import Kind
@@ -21,11 +24,15 @@ from kmipkit_load.mixes import MAX_PAIRS, Line
 from kmipkit_load.operations import LIFE_CYCLE, Asked, Prepared, create, create_key_pair
 from kmipkit_load.session import Session
 from kmipkit_load.settings import Settings
-from kmipkit_load.source import STAGES, Objects, Source
+from kmipkit_load.source import STAGES, Objects, Request, Source
 from kmipkit_load.worker import Stock
 
 Show = Callable[[int, int], None]
 """Is told how many objects are prepared, and how many there will be."""
+
+ATTEMPTS = 3
+"""How often a request is sent that fails."""
+CREATING = frozenset({Operation.CREATE, Operation.CREATE_KEY_PAIR})
 
 
 def number_of(line: Line, settings: Settings) -> int:
@@ -77,21 +84,26 @@ class Preparation:
         return {line: made[owner] for line, owner in owner_of.items()}
 
     def _prepared(self, line: Line) -> Prepared:
+        for _ in range(ATTEMPTS):
+            try:
+                return self._made(line)
+            except OperationFailed as failure:
+                raise LoadError(_refusal(line, failure)) from None
+            except (LinkFailed, ProtocolError) as error:
+                problem = LoadError(f"{line.label}: {error}")
+        raise problem
+
+    def _made(self, line: Line) -> Prepared:
         name = f"{self._settings.prefix}prepared-{next(self._numbers):06d}"
         asked = Asked(self._settings.version, line.key, line.data, name)
-        try:
-            target = self._created(line, asked)
-            for identifier in target.identifiers:
-                self._objects.made[identifier] = True  # also if the response does not come
-                self._ask(calls.activate(identifier))
-            asked = replace(asked, target=target)
-            if line.operation.until_prepared is not None:
-                target = line.operation.until_prepared(self._ask, asked)
-            self._ask(line.operation.build(replace(asked, target=target)))
-        except OperationFailed as failure:
-            raise LoadError(_refusal(line, failure)) from None
-        except (LinkFailed, ProtocolError) as error:
-            raise LoadError(f"{line.label}: {error}") from None
+        target = self._created(line, asked)
+        for identifier in target.identifiers:
+            self._objects.made[identifier] = True  # also if the response does not come
+            self._ask(calls.activate(identifier))
+        asked = replace(asked, target=target)
+        if line.operation.until_prepared is not None:
+            target = line.operation.until_prepared(self._ask, asked)
+        self._ask(line.operation.build(replace(asked, target=target)))
         return target
 
     def _created(self, line: Line, asked: Asked) -> Prepared:
@@ -112,6 +124,19 @@ class Preparation:
         return target
 
     def _ask(self, call: Call[Any]) -> Any:
+        """The result. What the server refuses had no effect, and is asked for again; and so is what has
+        no response, as from a server that closes each connection after one."""
+        is_lost = False
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._session.ask(call, self._settings.version)
+            except OperationFailed:
+                if is_lost and call.operation is Operation.ACTIVATE:
+                    return None  # it is active already
+            except LinkFailed:
+                if call.operation in CREATING:
+                    raise  # nobody knows the object
+                is_lost = True
         return self._session.ask(call, self._settings.version)
 
     def rehearse(self, stock: Stock) -> None:
@@ -127,24 +152,42 @@ class Preparation:
                 Random(0),  # noqa: S311 - the order of requests
             )
             try:
-                for _ in range(len(STAGES) if line.operation.name == LIFE_CYCLE else 1):
-                    self._try(source)
+                self._see_all(source, len(STAGES) if line.operation.name == LIFE_CYCLE else 1)
             finally:
                 self._objects.made |= source.objects.made
                 self._objects.uncertain += source.objects.uncertain
 
-    def _try(self, source: Source) -> None:
-        request = next(source)
-        try:
-            response = self._session.exchange(request.body)
-            self._settings.encoding.decode(response)
-        except (LinkFailed, ProtocolError) as error:
-            source.unanswered(request, may_have_arrived=True)
-            raise LoadError(f"{request.label}: {error}") from None
-        failure = source.answered(request, response)
-        if failure is not None:
+    def _see_all(self, source: Source, number: int) -> None:
+        """Send requests until so many kinds have succeeded."""
+        seen: set[str] = set()
+        failures: Counter[str] = Counter()
+        while len(seen) < number:
+            request = next(source)
+            problem = self._problem(source, request)
+            if problem is None:
+                seen.add(request.label)
+                continue
+            failures[request.label] += 1
+            if failures[request.label] == ATTEMPTS:
+                raise LoadError(problem)
+
+    def _problem(self, source: Source, request: Request) -> str | None:
+        """Why a request has failed each time; None if it has succeeded."""
+        problem = None
+        for _ in range(ATTEMPTS):
+            try:
+                response = self._session.exchange(request.body)
+                self._settings.encoding.decode(response)
+            except (LinkFailed, ProtocolError) as error:
+                source.unanswered(request, may_have_arrived=True)
+                problem = f"{request.label}: {error}"
+                continue
+            failure = source.answered(request, response)
+            if failure is None:
+                return None
             said = f": {failure.example}" if failure.example else ""
-            raise LoadError(f"the server refuses {request.label}: {failure.reason}{said}")
+            problem = f"the server refuses {request.label}: {failure.reason}{said}"
+        return problem
 
 
 def _refusal(line: Line, failure: OperationFailed) -> str:

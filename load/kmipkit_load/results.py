@@ -1,7 +1,7 @@
 """The results of a run as a document: what ``--json`` prints, what pages and comparisons read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from kmipkit.terminal import printable_json
 from kmipkit_load.cleanup import Removal
 from kmipkit_load.errors import LoadError
 from kmipkit_load.fleet import Run
-from kmipkit_load.histogram import PERCENTILES, Histogram
+from kmipkit_load.histogram import PERCENTILES, Histogram, merged
 from kmipkit_load.measures import Effort, Measures
 from kmipkit_load.settings import Settings
 from kmipkit_load.shape import DOCUMENT, faults
@@ -23,6 +23,8 @@ BUSY = 0.85
 """A process that used more than this share of a core may have been the limit itself."""
 LATE = 0.1
 """The generator's own delay at 99 %, relative to the median latency, that is still harmless."""
+MIN_LAGS = 100
+"""Requests with which 1 % of them says something."""
 MIN_LATE = 1_000_000
 """Nanoseconds of its own delay that are always harmless."""
 
@@ -50,8 +52,8 @@ def document(settings: Settings, moment: Moment, run: Run, removal: Removal) -> 
         "requests": measures.succeeded + measures.failed,
         "succeeded": measures.succeeded,
         "failed": measures.failed,
-        "seconds": round(measures.seconds, 3),
-        "rate": round(measures.rate, 2),
+        "seconds": round(measures.seconds, 6),
+        "rate": float(f"{measures.rate:.6g}"),
         "latency": _latency(measures.latency),
         "operations": {
             label: _operation(measures, label, settings) for label in sorted(measures.tallies)
@@ -99,7 +101,10 @@ def milliseconds(nanoseconds: float) -> float:
     return round(nanoseconds / 1e6, 3)
 
 
-def _latency(histogram: Histogram) -> dict[str, float]:
+def _latency(histogram: Histogram) -> dict[str, float | None]:
+    """Percentiles; all of them are null if there is no latency."""
+    if not histogram.number:
+        return dict.fromkeys(("mean", *(f"p{percent:g}" for percent in PERCENTILES), "max"))
     return {
         "mean": milliseconds(histogram.mean),
         **{f"p{percent:g}": milliseconds(histogram.percentile(percent)) for percent in PERCENTILES},
@@ -143,23 +148,39 @@ def _connections(measures: Measures) -> dict[str, Any]:
 
 
 def _series(measures: Measures) -> list[dict[str, Any]]:
-    width = measures.width / 1e9
-    last = max(measures.intervals, default=-1)
-    rows = []
-    for number in range(last + 1):
-        interval = measures.intervals.get(number)
-        latency = Histogram() if interval is None else interval.latency
-        rows.append(
-            {
-                "from": round(number * width, 3),
-                "width": width,
-                "succeeded": interval.succeeded if interval else 0,
-                "failed": interval.failed if interval else 0,
-                "p50": milliseconds(latency.percentile(50)),
-                "p99": milliseconds(latency.percentile(99)),
-            }
-        )
-    return rows
+    return [_row(measures, numbers, length) for numbers, length in _stretches(measures)]
+
+
+def _stretches(measures: Measures) -> Iterator[tuple[range, float]]:
+    """The intervals, each with its seconds.
+
+    A run without a known end ends within the last one. What is short then belongs to the one before,
+    since a few responses in a moment say nothing about the rate.
+    """
+    if not measures.intervals:
+        return
+    width, last = measures.width / 1e9, max(measures.intervals)
+    rest = width
+    if measures.end is None:
+        end = max(measures.seconds, (measures.last - measures.begin) / 1e9)
+        rest = max(end - last * width, 1e-6)
+    joined = 2 if rest < width / 2 and last > 0 else 1
+    for number in range(last + 1 - joined):
+        yield range(number, number + 1), width
+    yield range(last + 1 - joined, last + 1), (joined - 1) * width + rest
+
+
+def _row(measures: Measures, numbers: range, length: float) -> dict[str, Any]:
+    intervals = [each for number in numbers if (each := measures.intervals.get(number))]
+    latency = merged(each.latency for each in intervals)
+    return {
+        "from": round(numbers[0] * measures.width / 1e9, 3),
+        "width": round(length, 6),
+        "succeeded": sum(each.succeeded for each in intervals),
+        "failed": sum(each.failed for each in intervals),
+        "p50": milliseconds(latency.percentile(50)),
+        "p99": milliseconds(latency.percentile(99)),
+    }
 
 
 def _generator(settings: Settings, measures: Measures) -> dict[str, Any]:
@@ -191,7 +212,7 @@ def limits(
             f"A load process waited for a core {waiting:.0%} of the time: its machine was full."
             " Run the load generator on another machine than the server."
         )
-    late = lag.percentile(99)
+    late = lag.percentile(99) if lag.number >= MIN_LAGS else 0
     if late > max(MIN_LATE, LATE * latency.percentile(50)):
         found.append(
             f"1 % of the requests began {milliseconds(late):.1f} ms late or more although a"

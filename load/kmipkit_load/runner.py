@@ -15,7 +15,8 @@ from kmipkit_load import cleanup, results
 from kmipkit_load.cleanup import Removal
 from kmipkit_load.errors import LinkFailed, LoadError
 from kmipkit_load.fleet import Fleet, Run, Status
-from kmipkit_load.network import Network, Sockets
+from kmipkit_load.interrupts import Interrupts
+from kmipkit_load.network import CONNECT_TIMEOUT, Network, Sockets
 from kmipkit_load.preparation import Preparation
 from kmipkit_load.results import Moment
 from kmipkit_load.session import Session
@@ -32,6 +33,7 @@ Show = Callable[[str], None]
 class Finished:
     """A run that has ended."""
 
+    run: str
     removal: Removal
     document: dict[str, Any] | None = None
     """The results; None if it ended before the measurement."""
@@ -42,6 +44,7 @@ class Finished:
 
 def negotiated(settings: Settings) -> Settings:
     """The settings with the newest version that the target supports. LoadError if there is none."""
+    settings = _located(settings)
     with Sockets(settings.target) as network:
         session = Session(network, settings.encoding, settings.timeout)
         try:
@@ -50,47 +53,63 @@ def negotiated(settings: Settings) -> Settings:
             raise LoadError(f"{settings.target.address}: {error}") from None
 
 
-def carry_out(settings: Settings, show: Show, started: datetime) -> Finished:
+def _located(settings: Settings) -> Settings:
+    return replace(settings, target=settings.target.located(CONNECT_TIMEOUT))
+
+
+def carry_out(
+    settings: Settings, show: Show, started: datetime, interrupts: Interrupts
+) -> Finished:
     """Prepare, measure and clean up. Ctrl-C ends each of these; what was created is destroyed."""
     objects = Objects()
+    settings = _located(settings)
     with Sockets(settings.target) as network:
 
         def removing(removed: int, total: int) -> None:
             show(f"destroying what the run has created: {removed:,} of {total:,}")
 
         try:
-            finished = _measure(network, settings, objects, show, started)
+            finished = _measure(network, settings, objects, show, started, interrupts)
         except Exception:  # a defect of ours must not leave objects on the server, either
-            cleanup.clean(network, settings, objects, removing)
+            cleanup.clean(network, settings, objects, removing, interrupts)
             raise
-        return finished(cleanup.clean(network, settings, objects, removing))
+        return finished(cleanup.clean(network, settings, objects, removing, interrupts))
 
 
 def _measure(
-    network: Network, settings: Settings, objects: Objects, show: Show, started: datetime
+    network: Network,
+    settings: Settings,
+    objects: Objects,
+    show: Show,
+    started: datetime,
+    interrupts: Interrupts,
 ) -> Callable[[Removal], Finished]:
     """Everything before the clean-up, whose result is the last part of the outcome."""
     try:
         session = Session(network, settings.encoding, settings.timeout)
-        vendor = _vendor(session, settings.version)
-        stock = _prepare(Preparation(session, settings, objects), show)
-        session.close()
-        run = Fleet(settings, stock).run(
+        try:
+            with interrupts.raising():
+                vendor = _vendor(session, settings.version)
+                stock = _prepare(Preparation(session, settings, objects), show)
+        finally:
+            session.close()  # the server may permit few of them
+        run = Fleet(settings, stock, interrupts).run(
             objects, lambda status: show(progress_line(settings, status))
         )
     except KeyboardInterrupt:
-        return lambda removal: Finished(removal, was_interrupted=True)
+        return lambda removal: Finished(settings.run, removal, was_interrupted=True)
     except LoadError as error:
         problem = str(error)
-        return lambda removal: Finished(removal, problem=problem)
+        return lambda removal: Finished(settings.run, removal, problem=problem)
     return lambda removal: _finished(settings, Moment(started, vendor), run, removal)
 
 
 def _finished(settings: Settings, moment: Moment, run: Run, removal: Removal) -> Finished:
     if run.problems and not run.measures.succeeded:
-        return Finished(removal, None, "; ".join(run.problems), run.was_interrupted)
+        problems = "; ".join(run.problems)
+        return Finished(settings.run, removal, None, problems, run.was_interrupted)
     document = results.document(settings, moment, run, removal)
-    return Finished(removal, document, "", run.was_interrupted)
+    return Finished(settings.run, removal, document, "", run.was_interrupted)
 
 
 def _prepare(preparation: Preparation, show: Show) -> Stock:
@@ -102,13 +121,11 @@ def _prepare(preparation: Preparation, show: Show) -> Stock:
 
 
 def _vendor(session: Session, version: Version) -> str:
-    """What the server calls itself; empty if it does not say. LoadError if there is no response."""
+    """What the server calls itself; empty if it does not say, which is no reason to measure nothing."""
     try:
         response = session.ask(calls.query((QueryFunction.QUERY_SERVER_INFORMATION,)), version)
-    except OperationFailed:
+    except (OperationFailed, LinkFailed, ProtocolError):
         return ""
-    except (LinkFailed, ProtocolError) as error:
-        raise LoadError(str(error)) from None
     return response.vendor_identification or ""
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kmipkit_client import messages
+from kmipkit_client import calls, messages
 from kmipkit_client.calls import Call
 from kmipkit_client.errors import OperationFailed
 
@@ -13,6 +13,7 @@ from kmipkit.pairing import check_pairing
 from kmipkit.spec.versions import V1_0, Version
 from kmipkit_load.encoding import Encoding
 from kmipkit_load.errors import LinkFailed, LoadError
+from kmipkit_load.framing import CLOSED
 from kmipkit_load.network import Network
 
 
@@ -53,16 +54,35 @@ class Session:
         return response
 
     def negotiate(self) -> Version:
-        """The newest version that both sides support (KMIP 1.4 §4.26). LoadError if there is none."""
+        """The newest version that both sides support (KMIP 1.4 §4.26). LoadError if there is none.
+
+        A server that does not know Discover Versions may close the connection in place of an answer.
+        """
+        problem = ""
         for version in messages.NEGOTIATION:
             request = messages.discovery_request(version)
             try:
                 common = messages.common_version(self._response(request, version))
             except (LinkFailed, ProtocolError) as error:
-                raise LoadError(str(error)) from None
-            if common is not None:
-                return common
+                problem = str(error)
+                if isinstance(error, LinkFailed) and problem != CLOSED:
+                    raise LoadError(problem) from None
+            else:
+                if common is not None:
+                    return common
+        if problem and not self._understands(V1_0):
+            raise LoadError(f"{problem}; if it needs another version, give it with --kmip")
         return V1_0
+
+    def _understands(self, version: Version) -> bool:
+        """Whether the server answers a Query of this version, however."""
+        try:
+            self.ask(calls.query(()), version)
+        except (LinkFailed, ProtocolError):
+            return False
+        except OperationFailed:
+            pass
+        return True
 
     def close(self) -> None:
         """Close the connection."""

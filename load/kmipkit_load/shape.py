@@ -19,7 +19,8 @@ Shape = type | tuple[type, ...] | Each | Mapping[str, Any]
 """A type, the types of which a value has one, or the members that an object has at least."""
 
 NUMBER = (int, float)
-_LATENCY = dict.fromkeys(("mean", "max", *(f"p{each:g}" for each in PERCENTILES)), NUMBER)
+OPTIONAL = (*NUMBER, type(None))
+_LATENCY = dict.fromkeys(("mean", "max", *(f"p{each:g}" for each in PERCENTILES)), OPTIONAL)
 DOCUMENT: Shape = {
     "started": str,
     "server": {"target": str, "vendor": str},
@@ -38,6 +39,9 @@ DOCUMENT: Shape = {
 """Written by :func:`kmipkit_load.results.document`."""
 
 
+_ABSENT = object()
+
+
 def faults(value: object, shape: Shape, place: str = "") -> Iterator[str]:
     """Where a value has not this shape."""
     if isinstance(shape, Each):
@@ -52,6 +56,6 @@ def faults(value: object, shape: Shape, place: str = "") -> Iterator[str]:
             yield place
             return
         for name, inner in shape.items():
-            yield from faults(value.get(name), inner, f"{place}.{name}" if place else name)
+            yield from faults(value.get(name, _ABSENT), inner, f"{place}.{name}" if place else name)
     elif not isinstance(value, shape) or (isinstance(value, bool) and shape is not bool):
         yield place

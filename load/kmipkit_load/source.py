@@ -17,7 +17,7 @@ from kmipkit_client.calls import Call
 from kmipkit.model.codec import encode
 from kmipkit.spec.enums import RevocationReasonCode
 from kmipkit.spec.versions import Version
-from kmipkit_load.encoding import Encoding, Failure
+from kmipkit_load.encoding import MALFORMED, Encoding, Failure
 from kmipkit_load.mixes import Line, Mix
 from kmipkit_load.operations import LIFE_CYCLE, Asked, Prepared
 
@@ -99,7 +99,7 @@ class Source(Iterator[Request]):
             identifiers = self._encoding.identifiers(body)
             if not identifiers:
                 self.objects.uncertain.append(request.creates)
-                return Failure("malformed response", "the response has no Unique Identifier")
+                return Failure(MALFORMED, "the response has no Unique Identifier")
             for identifier in identifiers:
                 self.objects.made[identifier] = False
                 if request.chain is not None:

@@ -2,8 +2,9 @@
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from kmipkit_certs.passwords import KeyPassword
 from kmipkit_client.tls import tls_context
@@ -11,6 +12,9 @@ from kmipkit_client.tls import tls_context
 from kmipkit.ttlv.media import TTLV
 from kmipkit_load.errors import LoadError
 from kmipkit_load.framing import Framing, HTTPFraming, TTLVFraming
+
+Place = tuple[socket.AddressFamily, tuple[Any, ...]]
+"""The family and the address of a socket; that of IPv6 has four parts."""
 
 TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -30,6 +34,8 @@ class Target:
     media: str = TTLV
     tls: str | None = None
     """The only version of TLS; None for the newest that both sides support."""
+    place: Place | None = None
+    """Where connections go; see :meth:`located`."""
 
     @property
     def address(self) -> str:
@@ -48,13 +54,32 @@ class Target:
         """How a new connection carries messages."""
         if self.https is None:
             return TTLVFraming()
-        return HTTPFraming(self.address, self.https, self.media)
+        return HTTPFraming(self._host_header(), self.https, self.media)
 
-    def resolve(self) -> tuple[socket.AddressFamily, tuple[str, int]]:
-        """Family and address of the server. LoadError if its name has none."""
+    def _host_header(self) -> str:
+        """The address in ASCII, as HTTP has it (RFC 9110 §7.2, RFC 3492)."""
+        return self.address if self.address.isascii() else self.address.encode("idna").decode()
+
+    def located(self, timeout: float) -> "Target":
+        """The target with the address that all connections go to: of several, the first one that accepts
+        a connection. LoadError if the name has none."""
+        if self.place is not None:
+            return self
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise LoadError(f"{self.address}: {error.strerror or error}") from None
-        family, _, _, _, address = found[0]
-        return family, (str(address[0]), int(address[1]))
+        except (OSError, UnicodeError) as error:
+            raise LoadError(f"{self.address}: {getattr(error, 'strerror', error)}") from None
+        places = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+        accepting = (each for each in places if len(places) == 1 or _accepts(each, timeout))
+        return replace(self, place=next(accepting, places[0]))
+
+
+def _accepts(place: "Place", timeout: float) -> bool:
+    family, address = place
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(timeout)
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True

@@ -6,12 +6,31 @@ from typing import Any
 from kmipkit_load.results import Document
 
 COLUMNS = ("mean", "p50", "p90", "p95", "p99", "p99.9", "max")
+NOTHING = "Nothing was measured: no request began in the time of the measurement."
 SHOWN = 10
 """Objects that are left, or errors, of which a summary shows each."""
 
 
-def duration(milliseconds: float) -> str:
+NONE = "–"
+"""In the place of a latency, if there is none."""
+
+
+def rate(value: float) -> str:
+    """Requests in a second, which may be fewer than one."""
+    if value >= 99.5 or not value:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.95 else f"{value:.2g}"
+
+
+def objects(number: int) -> str:
+    """So many objects."""
+    return f"{number:,} object{'s' if number != 1 else ''}"
+
+
+def duration(milliseconds: float | None) -> str:
     """A time with three digits, or two decimals."""
+    if milliseconds is None:
+        return NONE
     value, unit = (milliseconds / 1000, "s") if milliseconds >= 999.5 else (milliseconds, "ms")
     decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{decimals}f} {unit}"
@@ -28,7 +47,9 @@ def loop(settings: Mapping[str, Any]) -> str:
     connections = f"{number:,} connection{'s' if number != 1 else ''}{kind}"
     if settings["loop"] == "closed":
         return f"closed loop on {connections}"
-    return f"open loop, {settings['rate']:,g} requests/s ({settings['arrivals']}) on {connections}"
+    return (
+        f"open loop, {rate(settings['rate'])} requests/s ({settings['arrivals']}) on {connections}"
+    )
 
 
 def protocol(settings: Mapping[str, Any]) -> str:
@@ -67,9 +88,11 @@ def summary(document: Document) -> Iterator[str]:
     """What a person reads first."""
     settings = document["settings"]
     yield f"{document['server']['target']}: mix {settings['mix']}, {loop(settings)}"
-    yield f"{protocol(settings)}; {document['seconds']:.1f} s measured"
+    yield f"{protocol(settings)}; {duration(document['seconds'] * 1000)} measured"
     yield ""
-    yield f"{document['rate']:,.0f} requests/s"
+    if not document["requests"]:
+        yield NOTHING
+    yield f"{rate(document['rate'])} requests/s"
     yield ""
     yield from table(latency_rows(document))
     yield from _connections(document["connections"])
@@ -77,7 +100,8 @@ def summary(document: Document) -> Iterator[str]:
     yield ""
     yield generator(document["generator"])
     yield from document["generator"]["limits"]
-    yield from removal_lines(document["cleanup"]["removed"], document["cleanup"]["left"])
+    cleanup = document["cleanup"]
+    yield from removal_lines(cleanup["removed"], cleanup["left"], document["run"])
     yield from document["problems"]
     if document["interrupted"]:
         yield "The run was interrupted; the results are those until then."
@@ -117,13 +141,23 @@ def generator(effort: Mapping[str, Any]) -> str:
     return f"The load generator used {shares} of a core{late}."
 
 
-def removal_lines(removed: int, left: Mapping[str, str]) -> Iterator[str]:
-    """What became of the created objects."""
+def leftover_lines(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What earlier runs have left."""
+    if not runs:
+        yield "No run has left anything here."
+    for run, identifiers in sorted(runs.items()):
+        yield f"{run}  {objects(len(identifiers))}"
+
+
+def removal_lines(removed: int, left: Mapping[str, str], run: str = "") -> Iterator[str]:
+    """What became of the created objects. ``run`` is who has left them, if somebody else could help."""
     if removed:
-        yield f"Cleaned up: {removed:,} objects destroyed."
+        yield f"Cleaned up: {objects(removed)} destroyed."
     if left:
-        yield f"{len(left):,} objects could not be destroyed:"
+        yield f"{objects(len(left))} could not be destroyed:"
         for identifier, reason in list(left.items())[:SHOWN]:
             yield f"  {identifier}: {reason}"
         if len(left) > SHOWN:
-            yield f"  and {len(left) - SHOWN:,} more; --json has all of them"
+            yield f"  and {len(left) - SHOWN:,} more"
+        if run:
+            yield f"To try again: kmipkit bench clean {run} with the options of this server."

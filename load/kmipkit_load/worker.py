@@ -14,6 +14,7 @@ from kmipkit.errors import KMIPError
 from kmipkit_load.driver import Driver, Work
 from kmipkit_load.errors import LinkFailed
 from kmipkit_load.histogram import Histogram
+from kmipkit_load.interrupts import ENDING
 from kmipkit_load.measures import Effort, Measures, interval_width
 from kmipkit_load.mixes import Line
 from kmipkit_load.network import Sockets
@@ -29,6 +30,8 @@ LONGEST_DRAIN = 10.0
 """Seconds that open and overdue requests have at the end, at most."""
 MIN_PATIENCE = 10.0
 """Seconds."""
+MIN_EFFORT = 0.1
+"""Seconds that are enough to say which part of a core a process uses."""
 PROGRESS = 500_000_000
 """Nanoseconds between two messages about the progress."""
 
@@ -72,6 +75,9 @@ def make_pace(settings: Settings, index: int, begin: int, random: Random) -> Pac
     # The processes take turns, so that the times of all together are at equal distances.
     rate = settings.rate / settings.processes
     first = begin + round(index / settings.rate * 1e9)
+    if settings.arrivals == "even":
+        # The measurement begins with a request, however few there are.
+        first += measured - begin - round(int(settings.warm_up * rate) / rate * 1e9)
     return Open(measured, end, number, schedule(settings.arrivals, rate, first, random))
 
 
@@ -108,7 +114,11 @@ def run_share(
             driver.connect()
         except LinkFailed as failure:
             measures = make_measures(settings, network.now())
-            return Outcome(measures, source.objects, f"cannot open all connections: {failure}")
+            problem = (
+                f"cannot open all connections, only {driver.open_connections} of"
+                f" {settings.share(settings.connections, index)}: {failure}"
+            )
+            return Outcome(measures, source.objects, problem)
         begin = start()
         measures = make_measures(settings, begin)
         network.handshake = measures.handshake
@@ -157,7 +167,9 @@ class _EffortMeter:
         if self._from is None:
             return
         since, processor, waited = self._from
-        seconds = max((now - since) / 1e9, 1e-9)
+        seconds = (now - since) / 1e9
+        if seconds < MIN_EFFORT:
+            return
         self._measures.efforts.append(
             Effort((time.process_time() - processor) / seconds, (_waited() - waited) / seconds)
         )
@@ -203,8 +215,6 @@ def work(pipe: Connection, share: Share) -> None:
     pipe.send(outcome)
 
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
-"""The signals that end a run."""
 READY = "ready"
 STOP = "stop"
 

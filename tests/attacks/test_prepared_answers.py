@@ -20,7 +20,7 @@ from kmipkit_server.identity.identity import Identity
 from kmipkit_server.store.sqlite import database
 from laboratory import Laboratory
 
-from kmipkit.model.attribute import Attributes
+from kmipkit.model.attribute import Attributes, VendorName
 from kmipkit.model.codec import encode
 from kmipkit.model.envelope import decode_response
 from kmipkit.model.keyblock import KeyBlock, KeyValue
@@ -81,8 +81,8 @@ def _bytes(call: Call[Any]) -> bytes:
     return encode(messages.request(V2_1, [call]), V2_1)
 
 
-def _is_prepared(laboratory: Laboratory, call: Call[Any]) -> bool:
-    return laboratory.dispatcher.prepared.find(_bytes(call)) is not None
+def _is_prepared(laboratory: Laboratory, call: Call[Any], account: str = "me") -> bool:
+    return laboratory.dispatcher.prepared.find(_bytes(call), account) is not None
 
 
 def reason(laboratory: Laboratory, call: Call[Any], identity: str = "me") -> ResultReason | None:
@@ -177,7 +177,8 @@ def test_two_tenants_may_have_keys_of_the_same_name(laboratory: Laboratory) -> N
         return (await laboratory.dispatcher.respond(_bytes(call), Identity(owner))).data
 
     trio.run(work)
-    assert _is_prepared(laboratory, get("the key"))
+    for owner in owners:
+        assert _is_prepared(laboratory, get("the key"), owner)
 
 
 def test_a_date_that_passes_changes_the_answer(laboratory: Laboratory) -> None:
@@ -206,7 +207,7 @@ def _reachable(start: object) -> Iterator[object]:
 def test_no_key_is_among_the_prepared_answers(laboratory: Laboratory) -> None:
     key = laboratory.ask(REGISTER)
     repeat(laboratory, get(key))
-    table = laboratory.dispatcher.prepared._prepared
+    table = laboratory.dispatcher.prepared._shares
     parts = [each for each in _reachable(table) if isinstance(each, bytes | bytearray)]
     assert len(parts) >= 6
     assert not [each for each in parts if KEY[:8] in each or KEY[-8:] in each]
@@ -219,6 +220,62 @@ def test_the_prepared_answers_have_a_limit(laboratory: Laboratory) -> None:
         repeat(laboratory, get(key))
     assert len(laboratory.dispatcher.prepared) == 3
     assert trio.run(laboratory.dispatcher.admit, Identity("me"))
+
+
+def test_nobody_learns_from_the_time_what_others_have_asked_for(laboratory: Laboratory) -> None:
+    """An answer that is prepared comes in half the time, also a refusal after it."""
+    key = laboratory.ask(REGISTER)
+    repeat(laboratory, get(key))
+    assert not _is_prepared(laboratory, get(key), "other")
+    for _ in range(4):
+        reason(laboratory, get(key), "other")
+    assert not _is_prepared(laboratory, get(key), "other")
+    assert _is_prepared(laboratory, get(key))
+
+
+def test_who_asks_for_much_takes_no_answers_from_others(laboratory: Laboratory) -> None:
+    """Else one client could make the server twice as slow for all others."""
+    laboratory.dispatcher.prepared = PreparedAnswers(maximum=6)
+    mine = [laboratory.ask(REGISTER) for _ in range(2)]
+    for key in mine:
+        repeat(laboratory, get(key))
+    for _ in range(20):
+        key = laboratory.ask(REGISTER, identity="greedy")
+        for _ in range(4):
+            laboratory.ask(get(key), identity="greedy")
+        assert _is_prepared(laboratory, get(key), "greedy")
+    assert all(_is_prepared(laboratory, get(key)) for key in mine)
+    assert len(laboratory.dispatcher.prepared) == 6
+    for key in (laboratory.ask(REGISTER) for _ in range(4)):  # what is free to take is taken
+        repeat(laboratory, get(key))
+    shares = laboratory.dispatcher.prepared._shares
+    assert [len(share.answers) for share in shares.values()] == [3, 3]
+
+
+def test_requests_that_come_once_make_nobody_forget_those_of_others(
+    laboratory: Laboratory,
+) -> None:
+    laboratory.dispatcher.prepared = PreparedAnswers(maximum=4)
+    mine = laboratory.ask(REGISTER)
+    laboratory.ask(get(mine))  # it writes, to clear Fresh
+    laboratory.ask(get(mine))
+    key = laboratory.ask(REGISTER, identity="greedy")
+    for number in range(40):
+        laboratory.ask(
+            calls.get_attributes(key, (Tag.STATE, VendorName("x", str(number)))), identity="greedy"
+        )
+    laboratory.ask(get(mine))
+    assert _is_prepared(laboratory, get(mine))
+
+
+def test_the_number_of_accounts_has_a_limit(laboratory: Laboratory) -> None:
+    laboratory.dispatcher.prepared = prepared = PreparedAnswers(maximum=3)
+    for account in ("a", "b", "c", "d", "e"):
+        key = laboratory.ask(REGISTER, identity=account)
+        for _ in range(4):
+            laboratory.ask(get(key), identity=account)
+    assert list(prepared._shares) == ["c", "d", "e"]
+    assert len(prepared) == sum(len(share.answers) for share in prepared._shares.values()) == 3
 
 
 def test_large_objects_are_not_prepared(laboratory: Laboratory) -> None:

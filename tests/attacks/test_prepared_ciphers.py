@@ -75,7 +75,7 @@ def _bytes(call: Call[Any]) -> bytes:
 
 
 def _is_prepared(laboratory: Laboratory, call: Call[Any]) -> bool:
-    return laboratory.dispatcher.prepared.find_similar(_bytes(call)) is not None
+    return laboratory.dispatcher.prepared.find(_bytes(call), "me") is not None
 
 
 def reason(laboratory: Laboratory, call: Call[Any], identity: str = "me") -> R | None:

@@ -77,7 +77,8 @@ class Scene:
         self.key = str(made)
         for data in self.requests * 4:
             await self.answer(self.fast, data, Identity(account, address=ADDRESS))
-        assert all(map(self.fast.prepared.find, self.requests))
+        name = (await self.fast.admit(Identity(account))).name
+        assert all(self.fast.prepared.find(data, name) for data in self.requests)
 
     async def compare(self, *accounts: str) -> None:
         """The answers to all, twice, are those of the ordinary way."""

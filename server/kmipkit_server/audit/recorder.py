@@ -58,7 +58,8 @@ def _version(version: Version) -> str:
 
 def shortened(text: str, length: int) -> str:
     """The beginning of a text, if it is too long for a record."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    # The name by which a request of KMIP 3.0 refers to an object has a type of its own.
+    return str(text) if len(text) <= length else text[: length - 1] + "…"
 
 
 def encoded_client(identity: Identity) -> bytes:

@@ -175,9 +175,11 @@ class Dispatcher:
         response would be true. A message that a peer has handed over stays here.
         """
         exchange = Exchange(identity, self.clock(), self.server.state.revision)
-        prepared = self.prepared.find(data) or self.prepared.find_similar(data)
+        prepared = self.prepared.find(data, identity.name)
         try:
             request = prepared.request if prepared is not None else await self._read(data, identity)
+            # Also of what was decoded before: the configuration may be another one since.
+            require_version(request, self.server.settings.versions)
             if len(request.items) > 1 or request.later:
                 self._check_unusual(request, identity)
         except (RemoteProtocolError, OperationError) as error:
@@ -193,7 +195,7 @@ class Dispatcher:
             answer = handed
         answer = answer or await self._answer(request, exchange, prepared, plan, data)
         if prepared is None or answer.repeated is not None:
-            self.prepared.keep(data, request, answer, self.server)
+            self.prepared.keep(data, request, answer, self.server, identity.name)
         exchange.results = answer.results
         try:
             await self._conclude(exchange)
@@ -315,7 +317,7 @@ class Dispatcher:
             self._version_log.report(identity.name, request)
 
     async def _read(self, data: bytes, identity: Identity) -> Request:
-        """Decode a request. OperationError for a version that is not offered, or too many items."""
+        """Decode a request. OperationError for too many items."""
         if len(data) <= SMALL_MESSAGE:
             alike = self._alike.read(data)
             if alike is not None:
@@ -325,8 +327,8 @@ class Dispatcher:
             request = await self._reading.read(
                 data, self.limits, self.message_limits, identity.name, strict=self.strict
             )
-        require_version(request, self.server.settings.versions)
-        self._alike.keep(data, request)
+        if request.version in self.server.settings.versions:
+            self._alike.keep(data, request)
         return request
 
     def on_response(self, identity: Identity, data: bytes) -> None:
@@ -408,7 +410,7 @@ class Dispatcher:
                 repetition.read, account=exchange.identity.name, on_commit=repetition.publish
             )
         except Outdated:
-            self.prepared.forget(match.prepared.key)
+            self.prepared.forget(match.prepared.key, exchange.identity.name)
             return None
         except (NotRepeated, StateChanged, StoreError):
             return None

@@ -13,6 +13,9 @@ ordinary way, also each refusal.
 What is kept: requests without credentials, and responses without the key. The key is opened and put into
 its place each time, so that nothing is left of it once it is destroyed.
 
+Each account has answers of its own: it does not learn what others have asked for from the time that an
+answer takes, and one that asks for much takes no places from those who have fewer.
+
 Some responses follow from values of the request, as the output of Encrypt does from its Data. Then the
 request is recognized by all of its bytes but these values, the operation computes the values of the
 response, and neither of them is kept (:class:`.Varying`).
@@ -36,7 +39,9 @@ MAX_REQUEST = 512
 MAX_RESPONSE = 4096
 """Bytes of a response that are kept."""
 MAX_PREPARED = 4096
-"""Answers that are kept."""
+"""Answers that are kept, of all accounts together."""
+MIN_SEEN = 16
+"""Requests of an account that came once, of which the server knows at least."""
 MAX_VARYING = 16 * 1024
 """Bytes of a request whose values are another ones each time."""
 MAX_SHAPES = 4
@@ -82,27 +87,51 @@ class Match(NamedTuple):
     """The values of the request that are another ones each time."""
 
 
+class _Share:
+    """What is kept for one account."""
+
+    __slots__ = ("answers", "seen", "shapes")
+
+    def __init__(self) -> None:
+        self.answers: dict[Key, Match] = {}
+        self.shapes: dict[int, dict[Gaps, None]] = {}
+        """Where requests have their values, by the length of the request."""
+        self.seen: set[int] = set()
+        """Hashes of requests that came once: most requests do not come again."""
+
+    def note_shape(self, length: int, gaps: Gaps) -> None:
+        if len(self.shapes) > 2 * len(self.answers):
+            self.shapes.clear()  # most of them are those of answers that are no longer kept
+        shapes = self.shapes.setdefault(length, {})
+        shapes[gaps] = None
+        if len(shapes) > MAX_SHAPES:
+            del shapes[next(iter(shapes))]
+
+
 class PreparedAnswers:
-    """The prepared answers of a server, by the bytes of their requests."""
+    """The prepared answers of a server, by account and by the bytes of their requests."""
 
     def __init__(self, maximum: int = MAX_PREPARED) -> None:
         self._maximum = maximum
-        self._prepared: dict[Key, Match] = {}
-        self.find = self._prepared.get
-        """The answer to a request that has come in the same bytes; None if there is none."""
-        self._shapes: dict[int, dict[Gaps, None]] = {}
-        """Where requests have their values, by the length of the request."""
-        self._seen: set[int] = set()
-        """Hashes of requests that came once: most requests do not come again."""
+        self._number = 0
+        self._shares: dict[str, _Share] = {}
 
     def __len__(self) -> int:
-        return len(self._prepared)
+        return self._number
 
-    def find_similar(self, data: bytes) -> Match | None:
-        """The answer to a request that differs in its values only; None if there is none."""
-        for gaps in self._shapes.get(len(data), ()):
+    def find(self, data: bytes, account: str) -> Match | None:
+        """The answer to a request of an account that has come before, in the same bytes or with other
+        values; None if there is none."""
+        share = self._shares.get(account)
+        if share is None:
+            return None
+        answers = share.answers
+        found = answers.get(data)
+        if found is not None:
+            return found
+        for gaps in share.shapes.get(len(data), ()):
             key, values = cut(data, gaps)
-            found = self._prepared.get(key)
+            found = answers.get(key)
             if found is not None:
                 prepared = found.prepared
                 assert prepared.make is not None
@@ -110,52 +139,71 @@ class PreparedAnswers:
                 return Match(prepared, request, item, values)
         return None
 
-    def keep(self, data: bytes, request: Request, answer: Answer, server: Server) -> None:
+    def keep(
+        self, data: bytes, request: Request, answer: Answer, server: Server, account: str
+    ) -> None:
         """Prepare the answer to a request that has just been answered, if it may come again."""
-        repeated = answer.repeated
-        if repeated is None or not is_plain(request):
+        gaps = _gaps_to_keep(data, request, answer)
+        if gaps is None:
             return
-        varying = repeated.repeatable.varying
-        key: Key = data
-        gaps: Gaps = ()
-        if varying is not None:
-            found = _gaps_of(data, request, varying)
-            if found is None:
-                return
-            gaps, (key, _) = found, cut(data, found)
+        key: Key = cut(data, gaps)[0] if gaps else data
         if _size(key) > MAX_REQUEST:
             return
-        digest = hash(key)
-        if digest not in self._seen:
-            if len(self._seen) >= 2 * self._maximum:
-                self._seen.clear()
-            self._seen.add(digest)
+        share, digest = self._share_of(account), hash(key)
+        if digest not in share.seen:
+            if len(share.seen) >= max(2 * self._maximum // len(self._shares), MIN_SEEN):
+                share.seen.clear()
+            share.seen.add(digest)
             return
         match = _prepare(key, request, answer, server)
-        if match is not None:
-            if len(self._prepared) >= self._maximum:
-                self.forget(next(iter(self._prepared)))
-            self._prepared[key] = match
-            if gaps:
-                self._note_shape(len(data), gaps)
+        if match is None:
+            return
+        if key not in share.answers:
+            if self._number >= self._maximum:
+                self._make_room(share)
+            self._number += 1
+        share.answers[key] = match
+        if gaps:
+            share.note_shape(len(data), gaps)
 
-    def _note_shape(self, length: int, gaps: Gaps) -> None:
-        shapes = self._shapes.setdefault(length, {})
-        shapes[gaps] = None
-        if len(shapes) > MAX_SHAPES:
-            del shapes[next(iter(shapes))]
+    def _share_of(self, account: str) -> _Share:
+        share = self._shares.get(account)
+        if share is None:
+            if len(self._shares) >= self._maximum:
+                oldest = self._shares.pop(next(iter(self._shares)))
+                self._number -= len(oldest.answers)
+            share = self._shares[account] = _Share()
+        return share
 
-    def forget(self, key: Key) -> None:
+    def _make_room(self, share: _Share) -> None:
+        """Remove the oldest answer of the account itself, or of the one with the most if it has few."""
+        answers = share.answers
+        if len(answers) * len(self._shares) < self._maximum:
+            answers = max((each.answers for each in self._shares.values()), key=len)
+        del answers[next(iter(answers))]
+        self._number -= 1
+
+    def forget(self, key: Key, account: str) -> None:
         """Remove the answer to a request."""
-        self._prepared.pop(key, None)
+        share = self._shares.get(account)
+        if share is not None and share.answers.pop(key, None) is not None:
+            self._number -= 1
 
 
 def _size(key: Key) -> int:
     return len(key) if isinstance(key, bytes) else sum(map(len, key))
 
 
+def _gaps_to_keep(data: bytes, request: Request, answer: Answer) -> Gaps | None:
+    """Where a request has its values; None if its answer may not come again, or that is not certain."""
+    repeated = answer.repeated
+    if repeated is None or not is_plain(request):
+        return None
+    varying = repeated.repeatable.varying
+    return () if varying is None else _gaps_of(data, request, varying)
+
+
 def _gaps_of(data: bytes, request: Request, varying: Varying) -> Gaps | None:
-    """Where a request has its values; None if that is not certain."""
     [item] = request.items
     if len(data) > MAX_VARYING or isinstance(item, UnreadableItem):
         return None

@@ -1,7 +1,10 @@
 """The command ``kmipkit``: what it does with subcommands that other packages bring."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import click
 import pytest
@@ -129,3 +132,13 @@ def test_an_option_of_the_connection_has_its_place_before_the_command() -> None:
     assert result.exit_code == 2
     assert "It belongs before the command: main client --cert ... locate" in result.output
     assert "belongs" not in CliRunner().invoke(main, ["client", "locate", "--nothing"]).output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["--help", "--version", "decode --help", "bench mixes"])
+def test_a_full_disk_is_no_defect(arguments: str) -> None:
+    """For a script: one line on the error stream, and a status that is not 0."""
+    command = f"{sys.executable} -m kmipkit {arguments} > /dev/full"
+    played = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert played.returncode == 1
+    assert played.stderr == "Error: cannot write to standard output: No space left on device\n"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kmipkit_load.driver import NOT_SENT, OVERDUE, TIMED_OUT, Driver, Reuse, Work
 from kmipkit_load.encoding import Failure
-from kmipkit_load.measures import MAX_REASONS, OTHER_REASON, Measures, Tally
+from kmipkit_load.histogram import Histogram
+from kmipkit_load.measures import MAX_INTERVALS, MAX_REASONS, OTHER_REASON, Measures, Tally
 from kmipkit_load.pace import Closed, Open, Pace, schedule
 from virtual_network import MILLISECOND, SECOND, Counting, VirtualNetwork
 
@@ -237,3 +238,63 @@ def test_reasons_that_a_server_invents_do_not_fill_the_memory() -> None:
     assert len(tally.failures) == MAX_REASONS + 1
     assert tally.failures[OTHER_REASON] == 1000 - MAX_REASONS
     assert tally.failed == 1000
+
+
+def test_a_run_of_a_few_requests_counts_only_these() -> None:
+    """What is under way when the warm-up ends would double the rate of one request."""
+    network = VirtualNetwork(lambda now: 500 * MILLISECOND)
+    measures = drive(network, closed(None, 1, warm_up=SECOND), begin=SECOND, end=None)
+    assert (measures.succeeded, measures.in_time) == (1, 5)
+    assert measures.rate == pytest.approx(2, rel=0.01)
+
+
+@given(
+    lowest=st.integers(-1000, 10**10),
+    distance=st.just(0.0) | st.floats(1, 10**7),
+    number=st.integers(1, 300),
+)
+def test_values_at_equal_distances_are_counted_as_one_by_one(
+    lowest: int, distance: float, number: int
+) -> None:
+    together, singly = Histogram(), Histogram()
+    together.record_even(lowest, distance, number)
+    for place in range(number):
+        singly.record(lowest + int(place * distance))
+    assert together.counts == singly.counts
+    assert (together.number, together.minimum, together.maximum) == (
+        singly.number, singly.minimum, singly.maximum,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("arrivals", ["even", "poisson"])
+def test_a_rate_that_nobody_can_reach_ends_in_time(arrivals: str) -> None:
+    """Ten million requests in a second for a minute are not counted one by one."""
+    network = VirtualNetwork(lambda now: SECOND)
+    pace = Open(0, 60 * SECOND, None, schedule(arrivals, 1e7, 0, Random(1)))
+    measures = drive(network, pace, end=60)
+    assert measures.succeeded + measures.failed == pytest.approx(600e6, rel=1e-3)
+    assert milliseconds(measures, 50) > 30_000
+
+
+def test_overdue_requests_of_the_warm_up_are_not_counted() -> None:
+    network = VirtualNetwork(lambda now: None)
+    pace = Open(SECOND, 3 * SECOND, None, schedule("even", 50_000, 0, Random(1)))
+    measures = drive(network, pace, begin=SECOND, end=2)
+    assert measures.failed == pytest.approx(100_000, abs=2)
+
+
+def test_a_run_without_a_known_end_has_few_intervals() -> None:
+    """A day is as many as a minute; those of other processes are added to them."""
+    long, short = Measures(0, None, SECOND), Measures(0, None, SECOND)
+    for second in range(24 * 3600):
+        long.succeed("get", second * SECOND, second * SECOND + MILLISECOND)
+    for second in range(10):
+        short.succeed("get", second * SECOND, second * SECOND + MILLISECOND)
+    assert len(long.intervals) <= MAX_INTERVALS
+    for one, other in ((long, short), (short, long)):
+        together = Measures(0, None, SECOND)
+        together.add(one)
+        together.add(other)
+        assert sum(each.succeeded for each in together.intervals.values()) == 24 * 3600 + 10
+        assert together.width == long.width
+        assert together.intervals[0].succeeded == long.width // SECOND + 10

@@ -1,17 +1,23 @@
 """A connection that never blocks, with real sockets and TLS."""
 
 import socket
+import ssl
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kmipkit_load.driver import Driver, Reuse, Work
 from kmipkit_load.encoding import Encoding
 from kmipkit_load.errors import LinkFailed
 from kmipkit_load.link import Link
+from kmipkit_load.measures import Measures
 from kmipkit_load.network import Sockets
+from kmipkit_load.pace import Closed
 from kmipkit_load.session import Session
 from kmipkit_load.target import Target
 from served_key_server import PKI, Serve, closing, http, listening, over_tls
+from virtual_network import SECOND, Counting
 
 MESSAGE = bytes.fromhex("42007b0100000000")
 """A response without contents, which is enough for a link."""
@@ -120,3 +126,31 @@ def test_a_server_that_does_not_answer(pki: PKI) -> None:
         pytest.raises(LinkFailed, match="no response in time"),
     ):
         Session(network, Encoding(), timeout=0.5).exchange(MESSAGE)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("reuse", [Reuse.COLD, Reuse.RESUMED])
+def test_what_is_cold_and_what_is_resumed_is_so_at_the_server(
+    pki: PKI, reuse: Reuse, version: str
+) -> None:
+    """The server sees a full handshake for each request, or one for the first of them only."""
+    seen: list[bool | None] = []
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        seen.append(stream.session_reused)
+        stream.recv(100)
+        stream.sendall(MESSAGE)
+        stream.recv(100)  # until the client has closed: it reads the ticket before
+
+    context = pki.context()  # the same for all connections, as in a real server
+    at = listening(over_tls(lambda: context, serve))  # type: ignore[arg-type]  # of a TLS connection
+    with at as address, Sockets(replace(target(address, pki), tls=version)) as network:
+        measures = Measures(network.now(), None, SECOND)
+        network.handshake = measures.handshake
+        driver = Driver(network, connections=1, timeout=10 * SECOND, reuse=reuse)
+        pace = Closed(measures.begin, measures.begin, None, 8)
+        assert driver.run(Work(Counting(), pace, measures, SECOND))
+    assert measures.succeeded == measures.handshakes.number == len(seen) == 8
+    assert seen.count(True) == measures.resumed == (0 if reuse is Reuse.COLD else 7)
+    # The latency of a request has its connection in it.
+    assert measures.latency.minimum >= measures.handshakes.minimum

@@ -34,6 +34,8 @@ def run(*arguments: str, code: int) -> str:
         (("--requests", "1", "--processes", "2"), "--requests must not be less"),
         (("--duration", "1", "--max-errors", "few"), "'few' is not a number or a percentage"),
         (("--duration", "1", "--https", "x/kmip"), "'x/kmip' is not PORT[/PATH]"),
+        (("--duration", "1", "--https", "1/k mip"), "'1/k mip' is not PORT[/PATH]"),
+        (("--duration", "1", "--https", "1/kmüp"), "'1/kmüp' is not PORT[/PATH]"),
         (("--duration", "1", "--report", "junit:x"), "where FORM is json, html"),
         (("--duration", "1", "--mix", "gett"), "did you mean get?"),
         (("--duration", "1", "--key-size", "AES-1"), "'AES-1' is not one of AES-128"),
@@ -55,8 +57,26 @@ def test_a_dry_run_needs_no_server() -> None:
         "--dry-run", code=0,
     )  # fmt: skip
     assert "creates 3 objects on 127.0.0.1:1" in output
-    assert "while it measures (life-cycle): 50 at most" in output
+    bound = "while it measures (life-cycle): 50 at most, and as many as the server can in 1 s of warm-up"
+    assert bound in output
     assert "all of them are destroyed at the end" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "bound"),
+    [
+        (("--rate", "0.1", "--duration", "5", "--warm-up", "0"), "1 in 5 s."),
+        (("--rate", "10", "--arrivals", "poisson", "--duration", "5"), "about 60 in 6 s."),
+        (
+            ("--rate", "10", "--requests", "7", "--duration", "5"),
+            "7 at most and 50 in 5 s, and 10 in",
+        ),
+        (("--requests", "7", "--warm-up", "0"), ": 7 at most."),
+    ],
+)
+def test_a_run_says_how_much_it_creates_at_most(arguments: tuple[str, ...], bound: str) -> None:
+    output = run(*TARGET, "--kmip", "1.4", "--mix", "create", "--dry-run", *arguments, code=0)
+    assert bound in output
 
 
 def test_a_dry_run_that_creates_nothing_says_so() -> None:

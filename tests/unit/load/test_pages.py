@@ -21,11 +21,11 @@ from kmipkit_load.fleet import Run
 from kmipkit_load.histogram import Histogram
 from kmipkit_load.measures import Effort, Measures
 from kmipkit_load.page import comparison_page, run_page
-from kmipkit_load.plots import linear, logarithmic
+from kmipkit_load.plots import Curve, linear, logarithmic, plot
 from kmipkit_load.results import Moment, as_text, document, limits, load
 from kmipkit_load.settings import Settings
 from kmipkit_load.target import Target
-from kmipkit_load.texts import duration, summary
+from kmipkit_load.texts import duration, latency_rows, rate, summary
 
 from kmipkit.spec.versions import V1_4
 
@@ -123,14 +123,81 @@ def test_times_have_three_digits(milliseconds: float, text: str) -> None:
 def test_the_summary_names_errors_and_what_is_left() -> None:
     lines = list(summary(results(left={"key-7": "Permission Denied"})))
     assert "  4 × get: Item Not Found" in "\n".join(lines)
-    assert "1 objects could not be destroyed:" in lines
+    assert "1 object could not be destroyed:" in lines
     assert "  key-7: Permission Denied" in lines
 
 
-def lagging(nanoseconds: int) -> Histogram:
+def lagging(nanoseconds: int, number: int = 100) -> Histogram:
     histogram = Histogram()
-    histogram.record(nanoseconds)
+    histogram.record_even(nanoseconds, 0, number)
     return histogram
+
+
+def test_a_few_late_requests_say_nothing_about_the_generator() -> None:
+    assert limits(settings(), [Effort(0.1)], lagging(5 * MILLISECOND, 3), measured().latency) == []
+
+
+def test_an_operation_without_a_success_has_no_latency() -> None:
+    """0 ms would be the best of all."""
+    measures = measured()
+    measures.fail("create", 0, MILLISECOND, "General Failure")
+    document = results(measures)
+    assert document["operations"]["create"]["latency"]["p50"] is None
+    [row] = [each for each in latency_rows(document) if each[0] == "create"]
+    assert row[-1] == "–"
+    assert "<td>–</td>" in run_page(document)
+    compared = compare(document, document)
+    assert not [each for each in compared.rows if each.name.startswith("create")]
+
+
+@pytest.mark.parametrize(
+    ("length", "widths"), [(2500, [1, 1, 0.5]), (2010, [1, 1.01]), (1, [0.01])]
+)
+def test_the_last_interval_ends_with_the_run(length: int, widths: list[float]) -> None:
+    """One of 2.5 s is no slower in its last half second; one of 2.01 s no faster in its last 10 ms."""
+    measures = Measures(0, None, 1000 * MILLISECOND)
+    for now in range(0, length, 10):
+        measures.succeed("get", now * MILLISECOND, (now + 10) * MILLISECOND)
+    series = results(measures)["series"]
+    assert [row["width"] for row in series] == pytest.approx(widths)
+    rates = [row["succeeded"] / row["width"] for row in series]
+    assert rates == pytest.approx([100] * len(widths), 0.03)
+
+
+def test_failures_stand_upon_successes_in_the_plot() -> None:
+    """Drawn in the same place, half of them would look like all."""
+    measures = Measures(0, 1000 * MILLISECOND, 1000 * MILLISECOND)
+    for number in range(20):
+        measures.succeed("get", number, number + 1)
+        measures.fail("get", number, number + 1, "General Failure")
+    page = run_page(results(measures))
+    plot_of_rate = page[page.index("Requests per second") :].partition("</svg>")[0]
+    bars = {
+        color: (float(top), float(height))
+        for color, top, height in re.findall(
+            r'rect class="series-(\d)" x="[^"]+" y="([^"]+)" width="[^"]+" height="([^"]+)"',
+            plot_of_rate,
+        )
+    }
+    (success_top, success_height), (failure_top, failure_height) = bars["1"], bars["6"]
+    assert success_height == pytest.approx(failure_height) != 0
+    assert failure_top + failure_height == pytest.approx(success_top)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.001, "0.001"), (0.5, "0.5"), (13.27, "13.3"), (99.7, "100"), (12345, "12,345")],
+)
+def test_rates_are_not_rounded_to_nothing(value: float, text: str) -> None:
+    assert rate(value) == text
+
+
+def test_one_point_is_seen() -> None:
+    """A run of one second, or with one request, has one."""
+    axis = linear(10)
+    figure = plot("title", "description", axis, axis, [Curve("p50", [(1, 2), (1, 2)], 1)])
+    assert '<circle class="series-1"' in figure
+    assert "<polyline" not in figure
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from kmipkit.model.envelope import decode_response
 from kmipkit.model.headers import ProtocolVersion, RequestHeader
 from kmipkit.model.messages import RequestBatchItem, RequestMessage
 from kmipkit.model.payloads.get import GetRequest
+from kmipkit.model.types import NameReference
 from kmipkit.spec.enums import (
     BatchErrorContinuationOption,
     CredentialType,
@@ -33,7 +34,7 @@ from kmipkit.spec.enums import (
 from kmipkit.spec.item_types import ItemType
 from kmipkit.spec.masks import CryptographicUsageMask as Mask
 from kmipkit.spec.tags import Tag
-from kmipkit.spec.versions import V1_0, V1_4, V2_1, VERSIONS, Version
+from kmipkit.spec.versions import V1_0, V1_4, V2_1, V3_0, VERSIONS, Version
 from kmipkit.ttlv.tree import Item
 
 CREATE = calls.create(CryptographicAlgorithm.AES, 128, Mask.ENCRYPT, None, None)
@@ -48,6 +49,22 @@ def laboratory(tmp_path: Path) -> Iterator[AuditedLaboratory]:
     laboratory = AuditedLaboratory(tmp_path / "data")
     yield laboratory
     laboratory.close()
+
+
+def test_a_refused_request_by_name_is_recorded(laboratory: AuditedLaboratory) -> None:
+    """KMIP 3.0 names objects by their Name. Else a client could ask without a trace in the log."""
+    requests = (fetch(NameReference("nobody's")), calls.destroy(NameReference("nobody's")))
+
+    async def work(_: object) -> None:
+        for each in requests:
+            await laboratory.request(each, version=V3_0)
+        await laboratory.request(*requests, version=V3_0)
+
+    laboratory.run(work)
+    entries = laboratory.operations()
+    assert [each.operation for each in entries] == ["Get", "Destroy", "Get"]
+    for entry in entries:
+        assert (entry.objects, entry.outcome) == (("nobody's",), Outcome.FAILED)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
