@@ -31,7 +31,7 @@ from kmipkit_server.store.owners import system_owner
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.store.slices import Steps
 from kmipkit_server.store.sql import entries, inventory, locate, permitted, rotations
-from kmipkit_server.store.sql.connection import Connection, Dialect
+from kmipkit_server.store.sql.connection import Connection, Dialect, Row
 from kmipkit_server.store.sql.key_figures import key_figures
 from kmipkit_server.store.sql.positions import Positions
 from kmipkit_server.store.sql.search import Search, each_row
@@ -93,7 +93,7 @@ class View(Inventory):
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        row = self.sql.one(_OBJECT, (identifier,))
+        row = self.object_row(identifier)
         if row is None:
             return None
         # The nonce identifies the material, so that all of the object is in the other columns.
@@ -115,6 +115,10 @@ class View(Inventory):
             version,
             revision,
         )
+
+    def object_row(self, identifier: str) -> Row | None:
+        """The row of an object in the database, with the revision of the policies; not verified."""
+        return self.sql.one(_OBJECT, (identifier,))
 
     def locate(self, query: LocateQuery) -> Located:
         """The objects that meet all criteria, newest first."""
