@@ -30,7 +30,7 @@ from kmipkit_server.store.owners import system_owner
 from kmipkit_server.store.sealing import Sealer
 from kmipkit_server.store.slices import Steps
 from kmipkit_server.store.sql import entries, inventory, locate, object_rows, permitted, rotations
-from kmipkit_server.store.sql.connection import Connection, Dialect
+from kmipkit_server.store.sql.connection import Connection, Dialect, Row
 from kmipkit_server.store.sql.key_figures import key_figures
 from kmipkit_server.store.sql.object_rows import ONE, PART, record_of
 from kmipkit_server.store.sql.positions import Positions
@@ -72,7 +72,7 @@ class View(Inventory):
 
     def get(self, identifier: str) -> Record | None:
         """The object with this Unique Identifier."""
-        row = self.sql.one(ONE, (identifier,))
+        row = self.object_row(identifier)
         return None if row is None else record_of(self, row)
 
     def look_up(
@@ -80,6 +80,10 @@ class View(Inventory):
     ) -> Iterator[Found]:
         """The objects with these Unique Identifiers, in the same order."""
         return object_rows.look_up(self, identifiers, first=first, with_material=with_material)
+
+    def object_row(self, identifier: str) -> Row | None:
+        """The row of an object in the database, with the revision of the policies; not verified."""
+        return self.sql.one(ONE, (identifier,))
 
     def locate(self, query: LocateQuery) -> Located:
         """The objects that meet all criteria, newest first."""
