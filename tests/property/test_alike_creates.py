@@ -150,10 +150,10 @@ class Pair:
         for server in self.servers:
             server.close()
 
-    def ask(self, call: Call[Any], version: Any) -> str | None:
+    def ask(self, call: Call[Any], version: Any, account: str = "me") -> str | None:
         """The same request to both; the identifier of the new object, if there is one."""
         data = encode(client_messages.request(version, [call]), version, strict=False)
-        answers = [_plain(server.exchange(data)) for server in self.servers]
+        answers = [_plain(server.exchange(data, account)) for server in self.servers]
         assert answers[0] == answers[1]
         response, _ = decode_response(answers[0])
         return getattr(response.batch_items[0].response_payload, "unique_identifier", None)
@@ -289,7 +289,7 @@ def test_objects_of_a_template_are_those_of_the_ordinary_way(
                     for server in both.servers:
                         server.now += timedelta(seconds=1)
                 case "constrain" | "free" | "default":
-                    both.ask(RULES[step], V2_1)
+                    both.ask(RULES[step], V2_1, "administrator")
         both.compare()
         target(float(both.alike.found))
 

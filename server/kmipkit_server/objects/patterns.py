@@ -16,7 +16,7 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ObjectType, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
-from kmipkit_server.objects import algorithms, attribute_rules, constraints, creation
+from kmipkit_server.objects import algorithms, constraints, creation
 from kmipkit_server.objects.names import require_free_name
 from kmipkit_server.store import index
 from kmipkit_server.store.base import Record
@@ -59,7 +59,10 @@ class Pattern(NamedTuple):
 
 
 class Requested(NamedTuple):
-    """The attributes of a request that may have a pattern: a Name, and numbers."""
+    """The attributes of a request that may have a pattern: a Name, and numbers.
+
+    Of a Name, only the type can be wrong, which belongs to the key.
+    """
 
     name: Attribute
     others: tuple[Attribute, ...]
@@ -89,15 +92,11 @@ def requested(
     return Requested(name, tuple(others), key)
 
 
-def find(call: Call, request: Requested, object_type: ObjectType) -> Pattern | None:
-    """The pattern of a request, if there is one for the constraints and defaults in force.
-
-    OperationError if the request has a Name that a new object cannot have.
-    """
+def find(call: Call, request: Requested) -> Pattern | None:
+    """The pattern of a request, if there is one for the constraints and defaults in force."""
     pattern: Pattern | None = call.batch.server.state.patterns.get(request.key)
     if pattern is None or pattern.rules is not constraints.rules_in_force(call):
         return None
-    attribute_rules.check_new((request.name,), object_type, call.version)
     return pattern
 
 

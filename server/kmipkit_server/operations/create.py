@@ -146,7 +146,7 @@ def create(call: Call, request: CreateRequest) -> CreateResponse:
 
 def _create_again(call: Call, request: patterns.Requested) -> str | None:
     """Create a key as others were created before; None if there were none."""
-    pattern = patterns.find(call, request, ObjectType.SYMMETRIC_KEY)
+    pattern = patterns.find(call, request)
     if pattern is None:
         return None
     algorithm, bits = pattern.algorithm, pattern.bits
