@@ -149,6 +149,22 @@ _wrapping = st.builds(
     ),
     st.just("first"),
 )
+_ciphers = st.one_of(
+    st.builds(
+        lambda place, data: EncryptRequest(
+            cryptographic_parameters=MODES[place], data=data, iv_counter_nonce=IVS[place]
+        ),
+        st.integers(0, 3),
+        _bytes,
+    ),
+    st.builds(
+        lambda place, data, additional: sealed(MODES[place], data, IVS[place], additional),
+        st.integers(0, 2),
+        _bytes,
+        _bytes,
+    ),
+)
+"""Uses that succeed, if the key may be used so."""
 _payloads = st.one_of(
     st.builds(GetRequest),
     st.builds(
@@ -178,19 +194,8 @@ _payloads = st.one_of(
         iv_counter_nonce=st.none() | _bytes,
         authenticated_encryption_additional_data=st.none() | _bytes,
     ),
-    st.builds(
-        lambda place, data: EncryptRequest(
-            cryptographic_parameters=MODES[place], data=data, iv_counter_nonce=IVS[place]
-        ),
-        st.integers(0, 3),
-        _bytes,
-    ),
-    st.builds(
-        lambda place, data, additional: sealed(MODES[place], data, IVS[place], additional),
-        st.integers(0, 2),
-        _bytes,
-        _bytes,
-    ),
+    _ciphers,
+    _ciphers,
     st.builds(
         DecryptRequest,
         cryptographic_parameters=st.sampled_from(MODES),
@@ -272,7 +277,7 @@ def asked(draw: st.DrawFn) -> tuple[Any, ...]:
     media = draw(st.sampled_from([TTLV, TTLV, XML, JSON]))
     who = st.sampled_from(["me", "me", "me", "other", "administrator", "a-1", "a-2", "g-1"])
     where = st.sampled_from([HERE, HERE, HERE, AWAY])
-    askers = draw(st.lists(st.tuples(who, where), min_size=1, max_size=3))
+    askers = [("me", HERE), *draw(st.lists(st.tuples(who, where), max_size=2))]
     return alike, version, draw(_headers), draw(_items), media, askers
 
 
@@ -364,6 +369,7 @@ _happening = st.one_of(
     st.tuples(st.just("change"), st.tuples(st.sampled_from(CHANGES), st.booleans())),
     st.tuples(st.just("change"), st.tuples(st.sampled_from(CHANGES), st.booleans())),
     st.tuples(st.just("event"), st.sampled_from(EVENTS)),
+    st.tuples(st.just("event"), st.sampled_from(EVENTS[: len(POLICIES)])),
     st.tuples(st.just("wait"), st.sampled_from([0.6, 1, 1, 1, 2, 2, 60, 3600, 50 * 86400])),
     st.tuples(st.just("import"), st.sampled_from(["me", "a-1", "a-2", "g-1"])),
 )
