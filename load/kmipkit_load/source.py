@@ -15,7 +15,7 @@ from kmipkit_client import calls, messages
 from kmipkit_client.calls import Call
 
 from kmipkit.model.codec import encode
-from kmipkit.spec.enums import RevocationReasonCode
+from kmipkit.spec.enums import Operation, RevocationReasonCode
 from kmipkit.spec.versions import Version
 from kmipkit_load.encoding import MALFORMED, Encoding, Failure
 from kmipkit_load.mixes import Line, Mix
@@ -46,6 +46,8 @@ class Request:
     creates: str = ""
     """The name of the object that it creates."""
     chain: Chain | None = None
+    operation: Operation | None = None
+    """To which the response must be one; None for any."""
 
 
 class Objects:
@@ -92,8 +94,10 @@ class Source(Iterator[Request]):
 
     def answered(self, request: Request, body: bytes) -> Failure | None:
         """Judge a response, and note what it has created; the failure if it is one."""
-        failure = self._encoding.failure(body)
+        failure = self._encoding.failure(body, request.operation)
         if failure is not None:
+            if failure.reason == MALFORMED:  # it may have taken effect
+                self.unanswered(request, may_have_arrived=True)
             return failure
         if request.creates:
             identifiers = self._encoding.identifiers(body)
@@ -125,7 +129,7 @@ class Source(Iterator[Request]):
             return self.named(line, line.label)
         targets = prepared or [Prepared("", "")]
         bodies = [
-            Request(line.label, self.body(operation.build(self.asked(line, target))))
+            self.request(line.label, operation.build(self.asked(line, target)))
             for target in targets
         ]
         self._random.shuffle(bodies)
@@ -134,20 +138,21 @@ class Source(Iterator[Request]):
     def asked(self, line: Line, target: Prepared = Prepared("", ""), name: str = "") -> Asked:  # noqa: B008 - it cannot change
         return Asked(self._version, line.key, line.data, name, target)
 
-    def body(self, call: Call[Any]) -> bytes:
-        """The message of a call."""
-        request = messages.request(self._version, [call])
-        return self._encoding.body(encode(request, self._version))
+    def request(self, label: str, call: Call[Any], chain: Chain | None = None) -> Request:
+        """The request of a call."""
+        message = messages.request(self._version, [call])
+        body = self._encoding.body(encode(message, self._version))
+        return Request(label, body, chain=chain, operation=call.operation)
 
     def named(self, line: Line, label: str) -> Callable[..., Request]:
         """Makes the creation of an object whose name is new each time."""
         pattern = self._name(0)
-        body = self.body(line.operation.build(self.asked(line, name=pattern)))
-        parts = body.split(pattern.encode())
+        form = self.request(label, line.operation.build(self.asked(line, name=pattern)))
+        parts = form.body.split(pattern.encode())
 
         def make(chain: Chain | None = None) -> Request:
             name = self._name(next(self._numbers))
-            return Request(label, name.encode().join(parts), name, chain)
+            return Request(label, name.encode().join(parts), name, chain, form.operation)
 
         return make
 
@@ -191,5 +196,4 @@ class _LifeCycle:
         chain = self._waiting.popleft()
         name, call = STAGES[chain.stage]
         assert call is not None  # the first stage has no object yet
-        body = self._source.body(call(chain.identifier))
-        return Request(f"{self._label}: {name}", body, chain=chain)
+        return self._source.request(f"{self._label}: {name}", call(chain.identifier), chain)

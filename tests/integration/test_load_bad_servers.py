@@ -65,6 +65,7 @@ def run(kms: Any, *more: str, code: int = 1) -> dict[str, Any]:
         ({"name": "garbage"}, {"the response is not a KMIP message"}),
         ({"name": "tag"}, {"malformed response"}),
         ({"name": "twice"}, {"the server sent more than the response"}),
+        ({"name": "operation"}, {"malformed response"}),
     ],
     ids=lambda value: value.get("name") if isinstance(value, dict) else None,
 )

@@ -21,7 +21,7 @@ from kmipkit.model.payloads.create import CreateResponse
 from kmipkit.spec.enums import ObjectType, Operation, ResultReason, ResultStatus
 from kmipkit.spec.tags import Tag
 from kmipkit.spec.versions import V1_4, V2_1, VERSIONS, Version
-from kmipkit.ttlv.media import MEDIA
+from kmipkit.ttlv.media import JSON, MEDIA, TTLV, XML
 
 TARGET = Prepared("id-1", "name-1", "public-1", b"data", b"iv" * 8, b"proof")
 SECOND = Prepared("id-2", "name-2", "public-2", b"data", b"iv" * 8, b"proof")
@@ -37,13 +37,18 @@ def decoded(request: Request, media: str) -> RequestMessage:
     return message
 
 
-def response(reason: ResultReason | None = None, *, identified: bool = True) -> bytes:
+def response(
+    reason: ResultReason | None = None,
+    *,
+    identified: bool = True,
+    operation: Operation | None = Operation.CREATE,
+) -> bytes:
     item = ResponseBatchItem(
-        operation=Operation.CREATE,
+        operation=operation,
         result_status=ResultStatus.SUCCESS if reason is None else ResultStatus.OPERATION_FAILED,
         result_reason=reason,
         response_payload=None
-        if reason is not None or not identified
+        if reason is not None or not identified or operation is not Operation.CREATE
         else CreateResponse(object_type=ObjectType.SYMMETRIC_KEY, unique_identifier="made-1"),
     )
     header = ResponseHeader(
@@ -108,7 +113,7 @@ def test_a_life_cycle_goes_from_create_to_destroy() -> None:
         seen.append(request.label)
         if stage == "revoke":
             assert requests.objects.made == {"made-1": True}, "it must be revoked before Destroy"
-        assert requests.answered(request, response()) is None
+        assert requests.answered(request, response(operation=request.operation)) is None
     assert seen == [f"life-cycle: {stage}" for stage, _ in STAGES]
     assert len(requests.objects) == 0
     assert next(requests).creates == "run-0-0000000001"
@@ -149,3 +154,23 @@ def test_a_creation_without_response_is_uncertain() -> None:
     requests.answered(next(requests), response(ResultReason.PERMISSION_DENIED))
     assert requests.objects.uncertain == ["run-0-0000000001"]
     assert requests.objects.made == {}
+
+
+def test_a_creation_whose_response_is_malformed_may_have_taken_effect() -> None:
+    requests = source(mixes.find("create"))
+    failure = requests.answered(next(requests), response()[:8] + bytes(100))
+    assert failure is not None
+    assert failure.reason == "malformed response"
+    assert requests.objects.uncertain == ["run-0-0000000000"]
+
+
+@pytest.mark.parametrize("media", [TTLV, XML, JSON])
+def test_the_response_to_another_operation_is_no_success(media: str) -> None:
+    """A server that answers out of order, or with what it has ready, would look fast."""
+    encoding = Encoding(media)
+    body = encoding.body(response())
+    assert encoding.failure(body, Operation.CREATE) is None
+    assert encoding.failure(body) is None
+    assert encoding.failure(body, Operation.GET) == (
+        "malformed response", "it is the response to Create",
+    )  # fmt: skip
