@@ -1,6 +1,7 @@
 """What operators take from ``server/deploy``: unit, container, chart, man pages, completions."""
 
 import os
+import platform
 import re
 import shutil
 import socket
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import system_calls
 import yaml
+from kmipkit_client import Client
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "server" / "deploy"
@@ -89,6 +92,28 @@ def test_the_service_manager_learns_that_the_server_is_ready(
         manager.setblocking(False)
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
+
+
+def test_the_system_calls_that_the_unit_permits_are_enough(tmp_path: Path) -> None:
+    """Also for workers, and for computations in processes of their own."""
+    need("systemd-analyze")
+    if not system_calls.NUMBERS.exists() or platform.machine() != "x86_64":
+        pytest.skip("the numbers of the system calls are not known")
+    data = tmp_path / "data"
+    serve = [*COMMAND, "serve", "--data-dir", data, "--port", "0", "--workers", "2"]
+    filtered = [sys.executable, system_calls.__file__, UNIT]
+    started = run(*filtered, *serve, "--detach")
+    assert started.returncode == 0, started.stderr
+    port = int(started.stdout.split("listening on 127.0.0.1:")[1].split(",")[0])
+    certs = data / "certs"
+    try:
+        with Client(
+            port=port, ca=certs / "ca.crt", cert=certs / "admin.crt", key=certs / "admin.key"
+        ) as client:
+            assert client.create_key_pair(length=2048)
+    finally:
+        stopped = run(*filtered, *serve, "--stop")
+    assert stopped.returncode == 0, stopped.stderr
 
 
 def test_a_service_manager_that_is_gone_does_not_stop_the_server(tmp_path: Path) -> None:

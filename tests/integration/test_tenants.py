@@ -145,7 +145,9 @@ def test_the_authority_of_a_tenant_makes_no_administrator_of_the_server(tmp_path
         f'[tls]\ncert = "{pki.files("kms").cert}"\nkey = "{pki.files("kms").key}"\n'
         f'ca = "{accepted}"\n[identity]\nadministrators = ["root"]\n'
     )
-    server = RunningServer(tmp_path / "data", ("--config", str(config))).start()
+    # A session is resumed by the worker that has made it.
+    options = ("--config", str(config), "--workers", "1")
+    server = RunningServer(tmp_path / "data", options).start()
     try:
         address = f"127.0.0.1:{server.port}"
         with connect(address, pki.ca, root.cert, root.key, NO_PASSWORD) as connection:

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 import trio_parallel
@@ -70,4 +70,5 @@ def _prepare() -> None:
     follow(server.sentinel)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICENESS)
+    with suppress(PermissionError):  # the service manager may forbid it, as many units do
+        os.nice(_NICENESS)

@@ -34,6 +34,14 @@ async def compute():
 if __name__ == "__main__":
     trio.run(compute)
 """
+FORBIDDING = """
+import os
+
+def nice(increment):
+    raise PermissionError(1, "Operation not permitted")
+
+os.nice = nice
+"""
 
 
 def test_a_new_process_gets_no_signal_before_it_asks_for_it() -> None:
@@ -73,6 +81,22 @@ def test_a_computation_ends_with_the_server(tmp_path: Path) -> None:
         computing = int(server.stdout.readline())
         server.kill()
         wait_until(lambda: not is_running(computing))
+
+
+def test_a_computation_needs_no_right_to_change_its_priority(tmp_path: Path) -> None:
+    """A unit of systemd may forbid that (SystemCallFilter=~@resources): then each computation failed."""
+    (tmp_path / "sitecustomize.py").write_text(FORBIDDING)
+    script = tmp_path / "computing.py"
+    script.write_text(COMPUTING.replace("(time.sleep, (3600,))", '(len, ("four",))'))
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == 0
+    assert done.stdout.strip().isdigit(), done.stderr
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
