@@ -364,7 +364,7 @@ EVENTS: tuple[Event, ...] = (
     administered("DELETE", "/tenants/globex"),
 )
 
-_number = st.sampled_from([0, 0, 0, *range(len(OBJECTS) + 2)])
+_number = st.sampled_from([0, 0, 2, 2, 3, *range(len(OBJECTS) + 2)])
 _happening = st.one_of(
     st.tuples(st.just("change"), st.tuples(st.sampled_from(CHANGES), st.booleans())),
     st.tuples(st.just("change"), st.tuples(st.sampled_from(CHANGES), st.booleans())),
