@@ -14,7 +14,7 @@ from lengths import examples
 from model_strategies import structures, value_of
 
 from kmipkit.model.attribute import Attribute, Attributes, VendorName
-from kmipkit.model.codec import encode
+from kmipkit.model.codec import encode, encode_attribute
 from kmipkit.model.keyblock import KeyValue
 from kmipkit.model.objects import CLASS_OF_TYPE, Template
 from kmipkit.model.payloads.limits import Constraints, DefaultsInformation
@@ -48,6 +48,16 @@ def test_attributes_of_clients_of_all_versions_are_kept(parts: list[list[Attribu
         return sorted((int(item.key), repr(item.value)) for item in each)  # type: ignore[arg-type]  # all are tags
 
     assert values(kept) == values(attributes)
+
+
+@given(attributes_of_a_version())
+@settings(max_examples=examples(200))
+def test_attributes_are_encoded_one_by_one_as_in_a_list(attributes: list[Attribute]) -> None:
+    """Files of earlier releases have the encoding of the list, and the MAC is over these bytes."""
+    encoded = [encode_attribute(each) for each in attributes]
+    if None not in encoded:
+        whole = packing._encode_v2(tuple(attributes))
+        assert packing._as_list(b"".join(each for each in encoded if each is not None)) == whole
 
 
 @given(st.data(), st.sampled_from(sorted(CLASS_OF_TYPE)), st.sampled_from(VERSIONS))
