@@ -3,8 +3,9 @@
 Clients send the same few templates with another Name each time. What the ordinary way has made of such
 a request is then known but for the Name, the dates, the Digest and the Short Unique Identifier: the
 other attributes are checked, and they are the same objects in memory, which the decoder remembers as
-well. So a pattern is found by their identities. It belongs to a version of KMIP, and to the constraints
-and defaults in force. Names, policy and algorithm rules are asked about each object.
+well. So a pattern is found by their identities. It belongs to a version of KMIP, to the settings of the
+server, and to the constraints and defaults in force. Names, policy and algorithm rules are asked about
+each object.
 """
 
 from hashlib import sha256
@@ -16,6 +17,7 @@ from kmipkit.spec.enums import CryptographicAlgorithm, ObjectType, State
 from kmipkit.spec.tags import Tag
 from kmipkit_server.engine import permission
 from kmipkit_server.engine.call import Call
+from kmipkit_server.engine.settings import Settings
 from kmipkit_server.objects import algorithms, constraints, creation
 from kmipkit_server.objects.names import require_free_name
 from kmipkit_server.store import index
@@ -44,6 +46,8 @@ class Pattern(NamedTuple):
     requested: tuple[Attribute, ...]
     """The attributes of the request without the Name. They are kept, so that nothing else gets their
     identities."""
+    settings: Settings
+    """The settings of the server, such as the Lease Time of new objects."""
     rules: constraints.Rules
     """The constraints and defaults in force."""
     keys: frozenset[AttributeKey]
@@ -93,11 +97,11 @@ def requested(
 
 
 def find(call: Call, request: Requested) -> Pattern | None:
-    """The pattern of a request, if there is one for the constraints and defaults in force."""
+    """The pattern of a request, if there is one for the settings, constraints and defaults in force."""
     pattern: Pattern | None = call.batch.server.state.patterns.get(request.key)
-    if pattern is None or pattern.rules is not constraints.rules_in_force(call):
+    if pattern is None or pattern.settings is not call.settings:
         return None
-    return pattern
+    return pattern if pattern.rules is constraints.rules_in_force(call) else None
 
 
 def keep(call: Call, request: Requested, record: Record) -> None:
@@ -125,7 +129,7 @@ def keep(call: Call, request: Requested, record: Record) -> None:
         return
     bits = attributes.get(Tag.CRYPTOGRAPHIC_LENGTH)
     patterns[request.key] = Pattern(
-        algorithm, bits, request.others, rules, keys, shared, own, digest, mould
+        algorithm, bits, request.others, call.settings, rules, keys, shared, own, digest, mould
     )
 
 
