@@ -10,7 +10,6 @@ what such a client means is clear and is carried out. Responses never have it.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from kmipkit.errors import Cause, OperationError, RemoteProtocolError
 from kmipkit.model.codec import from_tree
@@ -38,7 +37,8 @@ class UnreadableItem:
     """The vendor of a critical Message Extension that it has all the same."""
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Request:
     """A request message in a supported version."""
 
     version: Version
