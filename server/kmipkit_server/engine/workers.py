@@ -28,8 +28,8 @@ GRACE_SECONDS = 5.0
 """How long an idle worker has to end when the server stops."""
 
 _NICENESS = 10
-"""A tenth of the time of who serves requests, if both want the same processor. With less, a key pair takes
-longer than its client waits, on a machine that other programs keep busy."""
+"""A tenth of the time of who serves requests, if both want the same processor. With less, a key pair
+takes longer than its client waits, on a machine that other programs keep busy."""
 
 
 class WorkerProcesses:
