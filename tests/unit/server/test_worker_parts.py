@@ -458,7 +458,9 @@ def test_a_root_key_is_in_use_until_no_worker_opens_the_store_with_it() -> None:
 
     async def run() -> None:
         members: list[Any] = [
-            SimpleNamespace(number=number, begin=Mock(), settled=trio.Event(), has_served=True)
+            SimpleNamespace(
+                number=number, begin=Mock(), settled=trio.Event(), has_served=True, ca=""
+            )
             for number in (1, 2, 3)
         ]
         slow, *others = members
