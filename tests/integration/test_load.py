@@ -23,12 +23,16 @@ IDENTITY = "load"
 QUICK = ("--warm-up", "0", "--objects", "4", "--connections", "4")
 
 
+def target(server: RunningServer) -> list[str]:
+    files = server.credentials(IDENTITY)
+    place = ["--target", f"127.0.0.1:{server.port}"]
+    return [*place, *(part for name in files for part in (f"--{name}", str(files[name])))]
+
+
 @pytest.fixture
 def options(server: RunningServer) -> Iterator[list[str]]:
     """The options for the shared server; afterwards, the account must have no object that lives."""
-    files = server.credentials(IDENTITY)
-    target = ["--target", f"127.0.0.1:{server.port}"]
-    yield [*target, *(part for name in files for part in (f"--{name}", str(files[name])))]
+    yield target(server)
     with server.client(IDENTITY) as kms:
         assert kms.locate().ids == ()
 
@@ -64,8 +68,12 @@ def test_mixes_versions_and_encodings(options: list[str], more: tuple[str, ...])
 @pytest.mark.parametrize(
     ("more", "resumed"), [(["--cold"], False), (["--resumed", "--tls", "1.2"], True)]
 )
-def test_a_connection_for_each_request(options: list[str], more: list[str], resumed: bool) -> None:
-    connections = run(options, "--requests", "12", *more)["connections"]
+def test_a_connection_for_each_request(
+    own_server: RunningServer, more: list[str], resumed: bool
+) -> None:
+    own_server.arguments = ("--workers", "1")  # a session is resumed by the worker that has made it
+    server = own_server.start()
+    connections = run(target(server), "--requests", "12", *more)["connections"]
     assert connections["opened"] == 12
     assert connections["handshake"]["p50"] > 0
     assert (connections["resumed"] > 0) is resumed
