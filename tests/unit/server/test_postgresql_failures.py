@@ -480,12 +480,10 @@ def test_a_replica_that_was_behind_is_reported(
 
     def fail_over() -> None:
         for each in (name, behind):
-            database.sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                f" WHERE datname = '{each}' AND pid <> pg_backend_pid()"
-            )
+            _disconnect(database, each)
         database.sql(f"ALTER DATABASE {name} RENAME TO {name}_lost")
         database.sql(f"ALTER DATABASE {behind} RENAME TO {name}")
+        database.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     async def run() -> None:
         async with nodes.serving(first, second):
@@ -507,8 +505,15 @@ def test_a_replica_that_was_behind_is_reported(
 
 def _copy(database: PostgreSQLServer, name: str, copy: str) -> None:
     """What a replica has at a moment."""
-    database.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    _disconnect(database, name)
     database.sql(f"CREATE DATABASE {copy} TEMPLATE {name}")
+    database.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def _disconnect(database: PostgreSQLServer, name: str) -> None:
+    """End all sessions, so that no server which looks whether the database is back is in the way."""
+    database.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    database.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 def test_a_role_that_can_change_tables_is_reported(

@@ -198,11 +198,24 @@ class PostgreSQLConnection:
     def stream(self, sql: str, size: int = 5000) -> Iterator[Row]:
         """The rows of a long query, in a transaction, without all of them in memory."""
         try:
-            with self.raw.cursor(name="stream", binary=True) as cursor:
+            with self._stream_cursor() as cursor:
                 cursor.itersize = size
                 yield from cursor.execute(translated(sql))
         except psycopg.Error as error:
             raise self._failure(error) from error
+
+    @contextmanager
+    def _stream_cursor(self) -> "Iterator[psycopg.ServerCursor[Any]]":
+        cursor = self.raw.cursor(name="stream", binary=True)
+        try:
+            yield cursor
+        finally:
+            try:
+                cursor.close()
+            except psycopg.Error:
+                # The database is asked to close it, and does not answer: it ends with the connection.
+                self.raw.close()
+                cursor.close()
 
     def script(self, sql: str) -> None:
         """Carry out several statements without values."""
